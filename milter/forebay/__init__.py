@@ -1,0 +1,1 @@
+"""forebay: keeps malformed mail from killing a mail router."""

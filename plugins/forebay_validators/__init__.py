@@ -1,0 +1,1 @@
+"""The validators that forebay brings along."""
