@@ -179,7 +179,7 @@ class BudgetValidator(Validator):
 KINDS = (FieldValidator, HeaderValidator, EnvelopeValidator, BodyStartValidator, DefectValidator, BudgetValidator)
 
 
-def validator(
+def validator(  # noqa: PLR0913 - what a validator says of itself, by keyword
     *,
     id: str,  # noqa: A002 - the word that the configuration, the log and the metrics use
     rfc: str,

@@ -50,7 +50,9 @@ class Field:
     @property
     def addresses(self) -> AddressList:
         """The value read as an address list (RFC 5322 section 3.4)."""
-        return self._fact("addresses", lambda: rfc5322_address.scan(self.value, author=self.key in AUTHOR, smtputf8=self.smtputf8))
+        return self._fact(
+            "addresses", lambda: rfc5322_address.scan(self.value, author=self.key in AUTHOR, smtputf8=self.smtputf8)
+        )
 
     @property
     def message_ids(self) -> MessageIds:

@@ -11,16 +11,18 @@ from forebay.message.field import Field
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+_NO_ENVELOPE = Envelope()
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Header:
     """The fields of a message in their order, with the envelope that it came in."""
 
     fields: tuple[Field, ...]
-    envelope: Envelope = Envelope()
+    envelope: Envelope = _NO_ENVELOPE
 
     @classmethod
-    def of(cls, fields: Iterable[tuple[bytes, bytes]], envelope: Envelope = Envelope()) -> Header:
+    def of(cls, fields: Iterable[tuple[bytes, bytes]], envelope: Envelope = _NO_ENVELOPE) -> Header:
         """A header of (name, value) pairs."""
         utf8 = envelope.smtputf8
         return cls(tuple(Field(i, name, value, utf8) for i, (name, value) in enumerate(fields)), envelope)
