@@ -20,6 +20,7 @@ from pydantic.dataclasses import dataclass
 from forebay.config_mistakes import Place, check, dotted, nearest
 from forebay.config_types import (
     AbsolutePath,
+    Actions,
     Count,
     FieldName,
     Flag,
@@ -32,7 +33,6 @@ from forebay.config_types import (
     Size,
     Tables,
     Text,
-    Words,
 )
 from forebay.errors import ConfigError, FileError, InputError, Mistake, RightsError
 
@@ -106,7 +106,7 @@ class Policy:
 
     preset: Literal["observe", "protect", "strict"] = "protect"
     """observe refuses nothing, and counts and logs what protect would do; strict refuses what RFC 7103 says ought to be refused."""
-    actions: Words = field(default_factory=dict)
+    actions: Actions = field(default_factory=dict)
     """Validator id, or a glob of ids, = accept, tag, quarantine or reject. The id goes before globs, a longer glob before a shorter one."""
     exempt: Exempt = field(default_factory=Exempt)
     reject_at_rcpt: Flag = False

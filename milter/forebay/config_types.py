@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from types import MappingProxyType
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt
 from pydantic import AfterValidator, BeforeValidator, Strict, WithJsonSchema
@@ -114,5 +114,5 @@ Net = Annotated[Network, BeforeValidator(_network), WithJsonSchema({"type": "str
 Line = Annotated[Text, AfterValidator(_one_line)]
 FieldName = Annotated[Text, AfterValidator(_field_name)]
 AbsolutePath = Annotated[Text, AfterValidator(_path)]
-Words = Annotated[Mapping[str, Text], AfterValidator(_freeze)]
+Actions = Annotated[Mapping[str, Literal["accept", "tag", "quarantine", "reject"]], AfterValidator(_freeze)]
 Tables = Annotated[Mapping[str, Mapping[str, Any]], AfterValidator(_freeze_tables)]

@@ -1,43 +1,212 @@
-"""The judge: from the bytes of a header to a verdict."""
+"""The judge: from the bytes of a message's header to a verdict.
+
+In this order: budgets of the raw bytes, lines, grammar (fast by recognition, slow by diagnosis), presence, envelope,
+validators with code of their own. Who has spent a budget that refuses the message anyway is not looked at further:
+that is what makes a flood of huge hostile headers cheap.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, TypeVar
+
+from forebay.judge.case import Case
+from forebay.judge.guard import BenchedError, NoWatch, Watch, call
+from forebay.judge.verdict import CLEAN
+from forebay.message import body_start, lines, measures, presence, rfc5321
+from forebay.message.diagnosis import Diagnosis
+from forebay.message.finding import Action
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
+    from forebay.judge.guard import Enabled
+    from forebay.judge.plan import FieldPlan, Plan
+    from forebay.judge.policy import Exemptions
     from forebay.judge.verdict import Verdict
     from forebay.message.envelope import Envelope
+    from forebay.message.field import Field
+
+__all__ = ["OURS", "Judge", "Watch"]
+
+T = TypeVar("T")
+
+OURS = "forebay"
+"""The name under which a failure of forebay's own scanners is reported."""
+
+_SIZES = ("name-bytes", "field-bytes")
+_SENDER, _RECIPIENT, _BODY = b"MAIL FROM", b"RCPT TO", b"body"
 
 
-class Watch(Protocol):
-    """What wants to know which third-party validator runs, as the watchdog does."""
-
-    def enter(self, validator_id: str) -> None:
-        """A validator begins."""
-
-    def leave(self) -> None:
-        """It has come back, whatever came of it."""
-
-
-@dataclass(slots=True)
 class Judge:
-    """Judges messages by one configuration. Loaded once, then shared by all sessions of a worker."""
+    """Judges messages by one configuration. Loaded once, then shared by all sessions of a process.
 
-    needs_body: bool
-    reject_at_rcpt: bool
-    collect_bytes: int
-    collect_fields: int
-    may_tag: bool
-    may_quarantine: bool
-    watch: Watch
+    `needs_body`: whether the first bytes of the body change a verdict. `reject_at_rcpt`: whether recipients are
+    judged alone. `collect_bytes`, `collect_fields`: a header with more than so many bytes (names and values, two more
+    bytes a field) or fields is refused whatever else it holds, so that collecting it can stop. `may_tag`,
+    `may_quarantine`: whether a verdict can ask for that. `watch` is told before and after third-party code runs;
+    `failed` is called with the id of a validator that failed and what it raised.
+    """
+
+    __slots__ = (
+        "_exemptions",
+        "_observe",
+        "_plan",
+        "collect_bytes",
+        "collect_fields",
+        "failed",
+        "may_quarantine",
+        "may_tag",
+        "needs_body",
+        "reject_at_rcpt",
+        "watch",
+    )
+
+    def __init__(
+        self, plan: Plan, exemptions: Exemptions, *, observe: bool = False, reject_at_rcpt: bool = False
+    ) -> None:
+        self._plan = plan
+        self._exemptions = exemptions
+        self._observe = observe
+        self.needs_body = plan.needs_body
+        self.reject_at_rcpt = reject_at_rcpt and not observe
+        self.collect_bytes = plan.refused_above("header-bytes")
+        self.collect_fields = plan.refused_above("header-fields")
+        self.may_tag = not observe and bool(plan.enabled)
+        self.may_quarantine = not observe and any(
+            each.rule.can_be(Action.QUARANTINE, held=exemptions.can_hold) for each in plan.enabled
+        )
+        self.watch: Watch = NoWatch()
+        self.failed: Callable[[str, BaseException], None] = _ignore
+
+    @property
+    def benched(self) -> tuple[str, ...]:
+        """The ids of third-party validators that sit out for burning too much CPU time."""
+        now = time.monotonic()
+        return tuple(each.id for each in self._plan.enabled if each.breaker and each.breaker.is_benched(now))
 
     def judge(self, fields: Sequence[tuple[bytes, bytes]], envelope: Envelope, body: bytes = b"") -> Verdict:
-        """The verdict on a message: its fields in their order, its envelope, the first bytes of its body."""
-        raise NotImplementedError
+        """The verdict on a message: its fields in their order, its envelope, the first bytes of its body.
+
+        Never raises, whatever the bytes and whatever the validators do.
+        """
+        if self._exemptions.full(envelope):
+            return CLEAN
+        case = Case(self._plan, self._exemptions, fields, envelope)
+        self._judge(case, body)
+        return case.verdict(observe=self._observe)
 
     def judge_recipient(self, envelope: Envelope, recipient: bytes) -> Verdict:
-        """The verdict on one recipient alone (`envelope` is what is known before it)."""
-        raise NotImplementedError
+        """The verdict on the path of one recipient alone; `envelope` is what is known before it."""
+        if self._exemptions.full(envelope):
+            return CLEAN
+        case = Case(self._plan, self._exemptions, (), replace(envelope, recipients=(recipient,)))
+        self._look_at_path(case, _RECIPIENT, recipient)
+        return case.verdict(observe=self._observe)
+
+    def _judge(self, case: Case, body: bytes) -> None:
+        fields, plan = case.fields, self._plan
+        measured = self._scan(case, b"", -1, measures.measure, fields)
+        if case.is_decided:
+            return
+        names = [name.lower() for name, _ in fields]
+        self._look_at_lines(case, measured)
+        self._look_at_fields(case, names)
+        if not presence.usual(names, fields):
+            self._scan(case, b"", -1, presence.diagnose, case.header)
+        self._look_at_path(case, _SENDER, case.envelope.sender)
+        for recipient in case.envelope.recipients:
+            self._look_at_path(case, _RECIPIENT, recipient)
+        if body and plan.needs_body:
+            self._scan(case, _BODY, -1, body_start.diagnose, body)
+        if plan.header or plan.envelope or plan.body:
+            self._ask_about_all(case, names, body)
+
+    def _look_at_lines(self, case: Case, measured: Diagnosis) -> None:
+        plain = lines.plain([value for _, value in case.fields])
+        longest = sum(peak.value for peak in map(measured.peaks.get, _SIZES) if peak)
+        if plain and longest < self._plan.short:
+            return
+        for index, (name, value) in enumerate(case.fields):
+            if len(name) + len(value) >= self._plan.short or not (plain or lines.plain((value,))):
+                self._scan(case, name, index, lines.diagnose, case.field(index))
+
+    def _look_at_fields(self, case: Case, names: list[bytes]) -> None:
+        by_name, other = self._plan.by_name, self._plan.other
+        for index, (_, value) in enumerate(case.fields):
+            plan = by_name.get(names[index], other)
+            if plan is None:
+                if b"=?" in value:
+                    self._look_at_encoded_words(case, index)
+            elif len(value) > plan.quick or not plan.recognise(value):
+                self._look_closely(case, index, plan, recognised=False)
+            elif plan.coded or b"=?" in value:
+                self._look_closely(case, index, plan, recognised=True)
+
+    def _look_closely(self, case: Case, index: int, plan: FieldPlan, *, recognised: bool) -> None:
+        field = case.field(index)
+        if plan.diagnose and not recognised:
+            self._scan(case, field.name, index, plan.diagnose, field)
+        if b"=?" in field.value:
+            self._look_at_encoded_words(case, index)
+        for validator in plan.coded:
+            self._ask(case, validator, field)
+
+    def _look_at_encoded_words(self, case: Case, index: int) -> None:
+        field = case.field(index)
+        self._scan(case, field.name, index, _encoded_words, field)
+
+    def _look_at_path(self, case: Case, name: bytes, path: bytes) -> None:
+        if len(path) > self._plan.quick_path or not rfc5321.recognise(path):
+            self._scan(case, name, -1, _path, (path, case.envelope.smtputf8))
+
+    def _ask_about_all(self, case: Case, names: list[bytes], body: bytes) -> None:
+        plan = self._plan
+        present = frozenset(names)
+        for validator in plan.header:
+            if not validator.fields or not validator.fields.isdisjoint(present):
+                self._ask(case, validator, case.header)
+        for validator in plan.envelope:
+            self._ask(case, validator, case.envelope)
+        for validator in plan.body if body else ():
+            self._ask(case, validator, body, case.header)
+
+    def _scan(self, case: Case, name: bytes, index: int, scan: Callable[[T], Diagnosis], what: T) -> Diagnosis:
+        """Report what a scanner of the message layer says: `name` and `index` tell of which field."""
+        try:
+            diagnosis = scan(what)
+        except Exception as error:  # noqa: BLE001 - a bug of ours must not cost the message
+            self._blame(case, OURS, "tag", error)
+            return Diagnosis()
+        case.report(diagnosis, name, index)
+        return diagnosis
+
+    def _ask(self, case: Case, validator: Enabled, *what: object) -> None:
+        """Take what a validator with code finds."""
+        try:
+            found = call(validator, self.watch, case.fields, *what)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001 - whatever it raises costs the validator, not the message
+            self._blame(case, validator.id, validator.on_error, error)
+        else:
+            for finding in found:
+                case.add(validator, finding)
+
+    def _blame(self, case: Case, validator_id: str, on_error: str, error: BaseException) -> None:
+        if case.blame(validator_id, on_error) and not isinstance(error, BenchedError):
+            self.failed(validator_id, error)
+
+
+def _encoded_words(field: Field) -> Diagnosis:
+    return field.encoded_words.diagnosis
+
+
+def _path(given: tuple[bytes, bool]) -> Diagnosis:
+    path, smtputf8 = given
+    return rfc5321.diagnose(path, smtputf8=smtputf8)
+
+
+def _ignore(_: str, __: BaseException) -> None:
+    """Nobody wants to know of failures."""
