@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-if TYPE_CHECKING:
-    from forebay.message.diagnosis import Diagnosis
+from forebay.message.diagnosis import Diagnosis
 
 _OCTET: Final = rb"(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
 _LITERAL: Final = re.compile(
@@ -35,7 +34,12 @@ def recognise(path: bytes) -> bool:
 
 
 def diagnose(path: bytes, *, smtputf8: bool = False) -> Diagnosis:
-    """What is wrong with a path, with its angle brackets (an MTA may leave them away)."""
+    """What is wrong with a path, with its angle brackets (an MTA may leave them away).
+
+    The null path and `<postmaster>` (sections 4.5.5 and 4.5.1) are well-formed.
+    """
+    if path in {b"", b"<>"} or path.lower() == b"<postmaster>":
+        return Diagnosis()
     from forebay.message.rfc5322_address import read  # noqa: PLC0415 - the address grammar needs the literals above
 
     return read(path, smtputf8=smtputf8).diagnosis

@@ -1,0 +1,185 @@
+"""The address grammar: what is found, where, and that the recogniser never passes what the scanner would not."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from forebay.message import rfc5321, rfc5322_address
+from forebay.message.address_table import AUTOMATON, CLASSES, PURE, STRUCTURE
+from forebay.message.kinds import DEFECTS, MEASURES
+
+CASES = Path(__file__).with_name("address_cases.txt")
+
+# Well-formed lists, from the productions of RFC 5322 section 3.4.
+ATEXT = "abcXYZ019!#$&'*+/=^_`{|}~-"
+atoms = st.text(ATEXT, min_size=1, max_size=8)
+dot_atoms = st.lists(atoms, min_size=1, max_size=3).map(".".join).filter(lambda text: "!" not in text)
+quoted = st.text("ab <>@,;:.()[]", max_size=8).map(lambda text: f'"{text}"')
+labels = st.from_regex(r"[a-z0-9](?:[a-z0-9-]{0,6}[a-z0-9])?", fullmatch=True)
+domains = st.one_of(
+    st.lists(labels, min_size=1, max_size=3).map(".".join), st.just("[192.0.2.1]"), st.just("[IPv6:2001:db8::1]")
+)
+addr_specs = st.tuples(st.one_of(dot_atoms, quoted), domains).map("@".join)
+phrases = st.lists(st.one_of(atoms, quoted), min_size=1, max_size=4).map(" ".join)
+comments = st.text("ab <>@,;:.[]", max_size=6).map(lambda text: f" ({text})")
+mailboxes = st.one_of(
+    addr_specs,
+    addr_specs.map("<{}>".format),
+    st.tuples(phrases, addr_specs).map(lambda pair: f"{pair[0]} <{pair[1]}>"),
+    st.tuples(addr_specs, comments).map("".join),
+)
+address_lists = st.lists(mailboxes, min_size=1, max_size=5).map(lambda boxes: (" " + ",\n ".join(boxes)).encode())
+
+
+def kinds(value: bytes, **flags: bool) -> list[str]:
+    return [defect.kind for defect in rfc5322_address.scan(value, **flags).diagnosis.defects]
+
+
+def cases() -> list[tuple[bytes, str]]:
+    lines = [line for line in CASES.read_text(encoding="ascii").splitlines() if not line.startswith("#")]
+    pairs = [line.rpartition(" |") for line in lines]
+    return [(ast.literal_eval(value), wanted.strip()) for value, _, wanted in pairs]
+
+
+@pytest.mark.parametrize(("value", "wanted"), cases())
+def test_each_defect_has_its_kind_and_place(value: bytes, wanted: str) -> None:
+    """The scanner notes what a person would mark, in the order of the bytes."""
+    defects = rfc5322_address.scan(value, author=True).diagnosis.defects
+    assert "; ".join(f"{defect.kind} {defect.start} {defect.end}" for defect in defects) == wanted
+
+
+@given(address_lists)
+def test_a_well_formed_list_has_no_defect(value: bytes) -> None:
+    """Whatever the grammar of RFC 5322 generates is passed without a word."""
+    assert kinds(value) == []
+
+
+@given(address_lists, st.data())
+def test_one_structural_byte_less_is_found(value: bytes, data: st.DataObject) -> None:
+    """Taking one structural byte away leaves something to be noted."""
+    places = [
+        at
+        for at in range(len(value))
+        if value[at] in b'<>()"[],@' and container(value, at) in {b"", value[at : at + 1]}
+    ]
+    assume(places)
+    at = data.draw(st.sampled_from(places))
+    assert kinds(value[:at] + value[at + 1 :]) != []
+
+
+@given(address_lists, st.sampled_from(list(b'<>()"[],;:@')), st.data())
+def test_one_structural_byte_more_is_found(value: bytes, byte: int, data: st.DataObject) -> None:
+    """Adding one structural byte outside quotes and comments leaves something to be noted."""
+    places = [at for at in range(len(value) + 1) if not container(value, at)]
+    at = data.draw(st.sampled_from(places))
+    assert kinds(value[:at] + bytes([byte]) + value[at:]) != []
+
+
+def container(value: bytes, at: int) -> bytes:
+    """What closes the quotes, comment or brackets that a place lies in, or nothing."""
+    closing = b""
+    for octet in value[:at]:
+        byte = bytes([octet])
+        if byte == closing:
+            closing = b""
+        elif not closing:
+            closing = {b'"': b'"', b"(": b")", b"[": b"]"}.get(byte, b"")
+    return closing
+
+
+@given(
+    st.one_of(address_lists, st.binary(max_size=80), st.text('ab@<>()",;:.[]\\ =?_-\n\t', max_size=40).map(str.encode))
+)
+def test_recognised_means_nothing_to_note(value: bytes) -> None:
+    """What the regular expression passes, the scanner passes too."""
+    if rfc5322_address.recognise_list(value):
+        assert kinds(value) == []
+    if rfc5322_address.recognise_mailbox(value):
+        assert kinds(value, author=True) == []
+    if rfc5321.recognise(value):
+        assert [d.kind for d in rfc5321.diagnose(value).defects] == []
+
+
+@given(st.binary(max_size=300), st.booleans(), st.booleans())
+def test_any_bytes_are_read(value: bytes, author: bool, smtputf8: bool) -> None:
+    """No bytes make the scanner raise; every defect and measure is a known one, in place."""
+    diagnosis = rfc5322_address.scan(value, author=author, smtputf8=smtputf8).diagnosis
+    for defect in diagnosis.defects:
+        assert defect.kind in DEFECTS
+        assert 0 <= defect.start <= defect.end <= len(value)
+    for peak in diagnosis.peaks.values():
+        assert peak.measure in MEASURES
+        assert peak.value > 0
+        assert 0 <= peak.start <= peak.end <= len(value)
+
+
+def test_measures_of_a_list() -> None:
+    """Addresses, comments, words and runs are counted."""
+    value = b" one two three <a@b> (x(y)z), c@d,,, ......, g:;"
+    peaks = {name: peak.value for name, peak in rfc5322_address.scan(value).diagnosis.peaks.items()}
+    assert peaks["addresses"] == 3  # the dots count as one
+    assert peaks["comments"] == 1
+    assert peaks["comment-depth"] == 2
+    assert peaks["phrase-words"] == 3
+    assert peaks["empty-elements"] == 2
+    assert peaks["dot-run"] == 6
+    assert peaks["group-depth"] == 1
+
+
+def test_mailboxes_are_kept_with_their_parts() -> None:
+    """What a validator sees of a mailbox is what was written."""
+    (first, second) = rfc5322_address.scan(b' "Doe, J." <joe@example.org>, sue@example.com').mailboxes
+    assert (first.phrase, first.local_part, first.domain) == (b'"Doe, J."', b"joe", b"example.org")
+    assert (second.phrase, second.local_part, second.domain) == (b"", b"sue", b"example.com")
+    assert (second.start, second.end) == (30, 45)
+
+
+def test_smtputf8_makes_letters_of_high_bytes() -> None:
+    """Under RFC 6532 bytes above 127 may stand in an address."""
+    assert kinds(" <ren\u00e9@b\u00fccher.example>".encode(), smtputf8=True) == []
+
+
+def test_people_s_lapses_are_not_syntax_errors() -> None:
+    """Fifty recipients separated by semicolons, with underscores in their domains, are no attack."""
+    value = b";".join(b" joe%d@my_host.example" % number for number in range(50))
+    peaks = rfc5322_address.scan(value).diagnosis.peaks
+    assert "address-errors" not in peaks
+
+
+def test_the_scanner_stops_at_a_thousand_errors() -> None:
+    """After a thousand errors nothing is looked at, and the count says at least a thousand."""
+    diagnosis = rfc5322_address.scan(b" [[] " * 5000).diagnosis
+    assert diagnosis.peaks["address-errors"].value == rfc5322_address.MOST_ERRORS
+
+
+@pytest.mark.parametrize(
+    ("path", "wanted"),
+    [
+        (b"<>", []),
+        (b"<joe@example.org>", []),
+        (b"<joe+tag@[192.0.2.1]>", []),
+        (b'<"j e"@example.org>', []),
+        (b'<bob@[127.0.0."1]>', ["domain-literal-special"]),
+        (b"<@relay:joe@example.org>", ["route"]),
+        (b"<joe@example.org", ["angle-unbalanced"]),
+        (b"<a@b@c>", ["at-multiple"]),
+        (b"<Postmaster>", []),
+        (b"<joe>", ["local-part-naked"]),
+    ],
+)
+def test_envelope_paths(path: bytes, wanted: list[str]) -> None:
+    """Paths are read by the same table; the null path is well-formed."""
+    diagnosis = rfc5321.diagnose(path)
+    assert [defect.kind for defect in diagnosis.defects] == wanted
+
+
+def test_the_table_names_every_class_and_event() -> None:
+    """Each event of the table is a defect of its own or has a function; each byte has a class."""
+    assert AUTOMATON.events == ("", *PURE, *STRUCTURE)
+    assert max(AUTOMATON.classes) < len(CLASSES)
+    assert set(PURE) <= set(DEFECTS)
