@@ -14,7 +14,7 @@ from forebay.api import (
     FieldValidator,
     HeaderValidator,
 )
-from forebay.judge.quick import quick, short
+from forebay.judge.quick import few_quotes, quick, short, trusts_words
 from forebay.message.finding import Action
 from forebay.message.grammars import GRAMMARS
 
@@ -70,6 +70,7 @@ class Plan:
     enabled: tuple[Enabled, ...]
     quick_path: int
     short: int
+    trusts_words: bool
 
     @property
     def needs_body(self) -> bool:
@@ -113,6 +114,7 @@ def make_plan(validators: Sequence[tuple[Validator, Enabled]]) -> Plan:
         body=_of_kind(validators, BodyStartValidator),
         enabled=tuple(enabled for _, enabled in validators),
         short=short(by_measure),
+        trusts_words=trusts_words(by_measure),
         quick_path=min(quick(b"mail from", by_measure), quick(b"rcpt to", by_measure)),
     )
 
@@ -140,7 +142,7 @@ def _field_plan(
     grammar = GRAMMARS.get(name) if needs_grammar else None
     if grammar is None:
         return FieldPlan(sys.maxsize, _anything, None, asked)
-    return FieldPlan(quick(name, budgets), grammar.recognise, grammar.diagnose, asked)
+    return FieldPlan(quick(name, budgets), few_quotes(name, grammar.recognise, budgets), grammar.diagnose, asked)
 
 
 def _other(coded: Sequence[Enabled]) -> FieldPlan | None:

@@ -1,7 +1,7 @@
-"""Up to which length a value that looks well cannot exceed any budget.
+"""When a value that its grammar recognises can exceed no budget, so that nobody need measure it.
 
-What a grammar recognises has no comments, no empty elements, no runs of dots: of the measures of a field, only those
-below can be large in it, and each of their units takes some bytes. A property test holds the recognisers to this.
+What a grammar recognises has no runs, no depths, no empty elements; a property test holds the recognisers to the
+bounds below. Where the configuration sets a budget lower than them, the scanner looks at every value.
 """
 
 from __future__ import annotations
@@ -9,45 +9,77 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
+from forebay.message.measures import ADDRESS_NAMES
+from forebay.message.rfc2047 import MOST_WORDS
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from forebay.judge.plan import Budget
 
-BYTES_PER_UNIT = {
+    Budgets = Mapping[str, tuple[Budget, ...]]
+
+ADDRESS_UNITS = {
     "addresses": 4,  # a@b,
     "address-tokens": 1,
     "address-bytes": 1,
     "phrase-words": 2,  # a word and a blank
-    "quoted-strings": 2,
-    "date-bytes": 1,
-    "message-id-bytes": 1,
-    "references": 5,  # <a@b>
-    "parameters": 4,  # ;a=b
-    "parameter-bytes": 1,
-    "boundary-bytes": 1,
-    "encoded-words": 2,  # counted by their first two bytes
 }
+"""Bytes that one unit of a measure takes at least in an address field: these grow with the value."""
+
+RECOGNISED_AT_MOST = {
+    "comments": 16,
+    "comment-depth": 2,
+    "date-bytes": 80,
+    "message-id-bytes": 150,
+    "references": 20,
+    "boundary-bytes": 70,
+    "parameters": 8,
+    "parameter-bytes": 100,
+    "encoded-words": 40,
+}
+"""What can be measured in a value of another field that is recognised."""
 
 BYTES_PER_LINE = 3
 """A fold, a blank, and something behind them: a fold of blanks only is a defect."""
 
+_PATHS = frozenset({b"mail from", b"rcpt to"})
 
-def short(budgets: Mapping[str, tuple[Budget, ...]]) -> int:
-    """The size up to which a field without defects of its bytes, name and colon included, exceeds no budget of lines."""
+
+def quick(name: bytes, budgets: Budgets) -> int:
+    """Up to how many bytes a recognised field of this name exceeds nothing; -1 where it may in any case."""
+    limits = {measure: _lowest(name, each) for measure, each in budgets.items()}
+    if name in ADDRESS_NAMES or name in _PATHS:
+        lengths = ((limits[measure] + 1) * unit - 1 for measure, unit in ADDRESS_UNITS.items() if measure in limits)
+        return min(lengths, default=sys.maxsize)
+    trusted = all(limits.get(measure, bound) >= bound for measure, bound in RECOGNISED_AT_MOST.items())
+    return sys.maxsize if trusted else -1
+
+
+def few_quotes(name: bytes, recognise: Callable[[bytes], object], budgets: Budgets) -> Callable[[bytes], object]:
+    """`recognise`, for values that have not more quotation marks than the budget of quoted strings."""
+    if name not in ADDRESS_NAMES or "quoted-strings" not in budgets:
+        return recognise
+    most = 2 * _lowest(name, budgets["quoted-strings"])
+
+    def recognise_unquoted(value: bytes) -> object:
+        return value.count(b'"') <= most and recognise(value)
+
+    return recognise_unquoted
+
+
+def short(budgets: Budgets) -> int:
+    """Below which size a field without defects of its bytes, name and colon included, exceeds no budget of lines."""
     line_bytes = (budget.lowest for budget in budgets.get("line-bytes", ()))
     fold_lines = (budget.lowest * BYTES_PER_LINE for budget in budgets.get("fold-lines", ()))
     return min((*line_bytes, *fold_lines), default=sys.maxsize)
 
 
-def quick(name: bytes, budgets: Mapping[str, tuple[Budget, ...]]) -> int:
-    """The length in bytes for fields of this name."""
-    return min(
-        (
-            (budget.lowest + 1) * unit - 1
-            for measure, unit in BYTES_PER_UNIT.items()
-            for budget in budgets.get(measure, ())
-            if not budget.validator.fields or name in budget.validator.fields
-        ),
-        default=sys.maxsize,
-    )
+def trusts_words(budgets: Budgets) -> bool:
+    """Whether recognised encoded-words, which are few, exceed nothing."""
+    return all(budget.lowest >= MOST_WORDS for budget in budgets.get("encoded-words", ()))
+
+
+def _lowest(name: bytes, budgets: tuple[Budget, ...]) -> int:
+    asked = (each.lowest for each in budgets if not each.validator.fields or name in each.validator.fields)
+    return min(asked, default=sys.maxsize)

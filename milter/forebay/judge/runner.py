@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 from forebay.judge.case import Case
 from forebay.judge.guard import BenchedError, NoWatch, Watch, call
 from forebay.judge.verdict import CLEAN
-from forebay.message import body_start, lines, measures, presence, rfc5321
+from forebay.message import body_start, lines, measures, presence, rfc2047, rfc5321
 from forebay.message.diagnosis import Diagnosis
 from forebay.message.finding import Action
 
@@ -141,8 +141,10 @@ class Judge:
                     self._look_at_encoded_words(case, index)
             elif len(value) > plan.quick or not plan.recognise(value):
                 self._look_closely(case, index, plan, recognised=False)
-            elif plan.coded or b"=?" in value:
+            elif plan.coded:
                 self._look_closely(case, index, plan, recognised=True)
+            elif b"=?" in value:
+                self._look_at_encoded_words(case, index)
 
     def _look_closely(self, case: Case, index: int, plan: FieldPlan, *, recognised: bool) -> None:
         field = case.field(index)
@@ -154,6 +156,8 @@ class Judge:
             self._ask(case, validator, field)
 
     def _look_at_encoded_words(self, case: Case, index: int) -> None:
+        if self._plan.trusts_words and rfc2047.recognise(case.fields[index][1]):
+            return
         field = case.field(index)
         self._scan(case, field.name, index, _encoded_words, field)
 
