@@ -51,6 +51,8 @@ def _problem(validator: type[Validator], example: Example, *, is_bad: bool) -> s
     try:
         runner = Runner((validator,), Config(validators={validator.spec.id: dict(example.options)}))
         found = runner.run(example)
+        if is_bad and not found:
+            found = runner.run(Message.cut(example))  # what only shows while a message is cut into fields
     except ConfigError as error:
         return f"its options are refused: {error}"
     except Exception as error:  # noqa: BLE001 - whatever the validator raises is what the author must see

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from forebay.api import Envelope, Example, Header
+from forebay.api import Diagnosis, Envelope, Example, Header
+from forebay.message.split import split
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -18,8 +19,7 @@ class Message:
     r"""What a milter is told of a message. Nothing in it is changed, repaired or cut, however wrong it is.
 
     `fields` are (name, value) pairs as an MTA passes them on: the value is what stands after the colon, its leading
-    blank included, with folds as LF. Sender and recipients have their angle brackets. Each method returns a new
-    message:
+    blank included, with folds as LF. Sender and recipients have their angle brackets. Each method returns a new message:
 
         Message().field(b"Subject", b" hi\n there").field(b"X-Evil", b" \xff" * 900).sent_by(b"<>")
     """
@@ -31,6 +31,7 @@ class Message:
     client: str = "192.0.2.1"
     authenticated: bool = False
     smtputf8: bool = False
+    noted: Diagnosis | None = None
 
     @classmethod
     def of(cls, given: Message | Example | bytes) -> Message:
@@ -39,15 +40,14 @@ class Message:
             return given
         if isinstance(given, bytes):
             return cls.parse(given)
-        fields = cls.parse(given.header).fields
-        return cls(fields, given.body, given.sender, given.recipients, smtputf8=given.smtputf8)
+        return _with_rest(cls.parse(given.header), given)
 
     @classmethod
     def parse(cls, header: bytes) -> Message:
-        """A message with these fields: lines end with LF or CRLF, and a line that begins with a blank is folded.
+        """A message with these fields: lines end with LF or CRLF, and one that begins with a blank is folded.
 
-        Unlike an MTA it drops and repairs nothing. Raises ValueError for a line without a colon, which no MTA takes
-        for a field: it reaches a milter as the first bytes of the body.
+        Nothing is dropped or repaired. Raises ValueError for a line without a colon, which no MTA takes for a field:
+        it reaches a milter as the first bytes of the body.
         """
         fields: list[tuple[bytes, bytes]] = []
         for line in header.replace(b"\r\n", b"\n").removesuffix(b"\n").split(b"\n") if header else ():
@@ -57,9 +57,19 @@ class Message:
                 continue
             name, colon, value = line.partition(b":")
             if not colon:
-                raise ValueError(f"{line[:60]!r} is no field: it has no colon; an MTA would pass it on as body")
+                raise ValueError(f"{line[:60]!r} is no field, it has no colon: an MTA would pass it on as body")
             fields.append((name, value))
         return cls(tuple(fields))
+
+    @classmethod
+    def cut(cls, example: Example) -> Message:
+        """An example as Postfix cuts it: a NUL ends a value, a CR becomes a blank, Bcc is dropped, and so on.
+
+        What was repaired on the way is `noted`, as `forebay check` does with a file.
+        """
+        cut = split(example.header.removesuffix(b"\n") + b"\n\n", longest_field=0)
+        fields = cls(cut.fields, cut.body.removesuffix(b"\n"), noted=cut.diagnosis)
+        return _with_rest(fields, example)
 
     def field(self, name: bytes, value: bytes) -> Message:
         """Add a field at the end."""
@@ -122,6 +132,16 @@ class Message:
     @property
     def _paths(self) -> tuple[bytes, ...]:
         return (self.sender, *self.recipients)
+
+
+def _with_rest(message: Message, example: Example) -> Message:
+    return replace(
+        message,
+        body=message.body + example.body,
+        sender=example.sender,
+        recipients=example.recipients,
+        smtputf8=example.smtputf8,
+    )
 
 
 def _size(parts: Iterable[bytes]) -> int:

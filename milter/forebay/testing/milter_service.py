@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 START_TIME: Final = 30.0
 STOP_TIME: Final = 20.0
 
+_MAIN: Final = "from forebay.cli.main import main; main()"
+
 _CONFIG: Final = """\
 {given}
 
@@ -92,7 +94,7 @@ def milter_service(config: str = "", *, milter: str = "") -> Iterator[MilterServ
         port = _free_port()
         file = folder / "forebay.toml"
         file.write_text(_CONFIG.format(given=config, folder=folder, port=port, milter=milter))
-        command = (sys.executable, "-m", "forebay.cli.main", "milter", "--config", str(file))
+        command = (sys.executable, "-c", _MAIN, "milter", "--config", str(file))
         with (folder / "log").open("wb") as log:
             process = subprocess.Popen(  # noqa: S603 - forebay itself
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True

@@ -52,7 +52,7 @@ class Runner:
         """The verdict on a message."""
         given = Message.of(message)
         self._failures.clear()
-        verdict = self._judge.judge(given.fields, given.envelope, given.body)
+        verdict = self._judge.judge(given.fields, given.envelope, given.body, given.noted)
         if self._failures:
             raise self._failures[0]
         return verdict
