@@ -117,11 +117,14 @@ class Validator:
         raise AttributeError(f"{type(self).__name__}.{name}: options are frozen once they are loaded")
 
     def find(
-        self, text: str, field: Field | None = None, start: int = 0, end: int = 0, action: Action | None = None
+        self, text: str, field: Field | bytes = b"", start: int = 0, end: int = 0, action: Action | None = None
     ) -> Finding:
-        """Make a finding of this validator: `text` is one line, and must not hold bytes of the mail."""
-        if field is None:
-            return Finding(self.spec.id, b"", -1, start, end, text, action)
+        """Make a finding of this validator: `text` is one line, and must not hold bytes of the mail.
+
+        `field` is what `start` and `end` count in: a field of the header, or b"MAIL FROM", b"RCPT TO", b"body".
+        """
+        if isinstance(field, bytes):
+            return Finding(self.spec.id, field, -1, start, end, text, action)
         return Finding(self.spec.id, field.name, field.index, start, end, text, action)
 
 
