@@ -25,7 +25,7 @@ LARGEST: Final = 1 << 17
 """Repetitions at most. MTAs cut a field at 60,000 bytes or sooner."""
 ENOUGH: Final = 0.02
 """Seconds of CPU time from which on a run is long enough to be compared."""
-MOST: Final = 5.0
+MOST: Final = 2.0
 """Seconds of CPU time after which one run is given up: whatever it is, it is not linear."""
 STEP: Final = 8
 """How much larger the larger message is than the smaller one that it is compared with."""
