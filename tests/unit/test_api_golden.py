@@ -61,6 +61,8 @@ def class_lines(name: str, cls: type[Any]) -> Iterator[str]:
     for attribute, hint in annotations.items():
         if not attribute.startswith("_"):
             yield f"{name}.{attribute}: {hint}"
+    slots = [each for each in vars(cls).get("__slots__", ()) if each not in annotations]
+    yield from (f"{name}.{each}" for each in slots if not each.startswith("_"))
     for attribute, value in vars(cls).items():
         plain = value.__func__ if isinstance(value, classmethod) else value
         if attribute.startswith("_") or attribute in annotations or isinstance(value, enum.Enum):

@@ -15,6 +15,8 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+EXAMPLES = Path(__file__).resolve().parents[3] / "plugins" / "examples"
+
 PROGRAMS = {
     "forebay": "from forebay.cli.main import main; main()",
     "mypy": "from mypy.__main__ import console_entry; console_entry()",
@@ -50,6 +52,18 @@ def shell(tmp_path: Path) -> Callable[[str], str]:
         return done.stdout
 
     return run
+
+
+@pytest.fixture
+def local_plugins(tmp_path: Path) -> Path:
+    """The worked examples in a directory that forebay trusts, whatever the owner and mode of this checkout."""
+    folder = tmp_path / "local"
+    folder.mkdir(mode=0o755)
+    for path in EXAMPLES.glob("*.py"):
+        copy = folder / path.name
+        copy.write_bytes(path.read_bytes())
+        copy.chmod(0o644)
+    return folder
 
 
 def _environment(folder: Path) -> Path:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,8 +12,7 @@ from forebay.cli.main import run as forebay
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-EXAMPLES = Path(__file__).resolve().parents[3] / "plugins" / "examples"
+    from pathlib import Path
 
 
 @pytest.fixture
@@ -70,14 +68,14 @@ def test_a_place_that_cannot_be_written_is_told(tmp_path: Path, capsys: pytest.C
 
 
 def test_local_plugins_are_listed_with_their_file(
-    quiet_configuration: Path, capsys: pytest.CaptureFixture[str]
+    quiet_configuration: Path, local_plugins: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Single files from the configured directory stand beside installed packages."""
-    quiet_configuration.write_text(f'[plugins]\ndirectory = "{EXAMPLES}"\n')
+    quiet_configuration.write_text(f'[plugins]\ndirectory = "{local_plugins}"\n')
     assert forebay(["plugins", "list", "--json"]) == os.EX_OK
     listed = {each["plugin"]: each for each in map(json.loads, capsys.readouterr().out.splitlines())}
     assert listed["builtin"]["builtin"]
-    assert listed["mailer_unwanted"]["origin"] == str(EXAMPLES / "mailer_unwanted.py")
+    assert listed["mailer_unwanted"]["origin"] == str(local_plugins / "mailer_unwanted.py")
     assert listed["mailer_unwanted"]["validators"] == ["mailer-unwanted"]
 
 
