@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 from forebay.testing.milter_client import MilterClient
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from forebay.api import Example
     from forebay.testing.message import Message
@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 START_TIME: Final = 30.0
 STOP_TIME: Final = 20.0
 
-_MAIN: Final = "from forebay.cli.main import main; main()"
+FOREBAY: Final = (sys.executable, "-c", "from forebay.cli.main import main; main()")
+"""The command `forebay` of this interpreter."""
 
 _CONFIG: Final = """\
 {given}
@@ -59,6 +60,15 @@ class MilterService:
         """Where it listens, as `smtpd_milters` says it."""
         return f"unix:{self.folder}/milter.sock"
 
+    @property
+    def config(self) -> Path:
+        """Its configuration file. A change takes effect with `reload`."""
+        return self.folder / "forebay.toml"
+
+    def reload(self) -> None:
+        """Ask it to read its configuration again, and the plugins with it."""
+        self.process.send_signal(signal.SIGHUP)
+
     def client(self, timeout: float = 60.0) -> MilterClient:
         """A new connection to it."""
         return MilterClient(self.address, timeout=timeout)
@@ -81,20 +91,21 @@ class MilterService:
 
 
 @contextmanager
-def milter_service(config: str = "", *, milter: str = "") -> Iterator[MilterService]:
+def milter_service(config: str = "", *, milter: str = "", program: Sequence[str] = FOREBAY) -> Iterator[MilterService]:
     """Run `forebay milter` until the end of the block.
 
     `config` is TOML as in forebay.toml without `[milter]`, whose settings are private ones; `milter` are lines that
-    come on top of them. Raises ChildProcessError with the log where it does not start.
+    come on top of them. `program` is the command to run, `forebay` without its arguments. Raises ChildProcessError with the log where it does not start.
     """
     folder = Path(tempfile.mkdtemp(prefix="forebay-", dir="/tmp"))  # a socket's path has 107 bytes
     try:
+        folder.chmod(0o755)  # an MTA gives its rights away before it connects
         (folder / "state").mkdir()
         (folder / "run").mkdir()
         port = _free_port()
         file = folder / "forebay.toml"
         file.write_text(_CONFIG.format(given=config, folder=folder, port=port, milter=milter))
-        command = (sys.executable, "-c", _MAIN, "milter", "--config", str(file))
+        command = (*program, "milter", "--config", str(file))
         with (folder / "log").open("wb") as log:
             process = subprocess.Popen(  # noqa: S603 - forebay itself
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
