@@ -99,7 +99,7 @@ class Case:
         text = defect.text
         if name or defect.end > defect.start:
             text = f"{text} at byte {defect.start + 1}"
-        if defect.field_index >= 0:
+        if 0 <= defect.field_index < len(self.fields):  # a field that was noted, and dropped then, is none
             name, index = self.fields[defect.field_index][0], defect.field_index
         if count > 1:
             text = f"{text} (and {count - 1:,} more)"
