@@ -86,14 +86,23 @@ class Judge:
         now = time.monotonic()
         return tuple(each.id for each in self._plan.enabled if each.breaker and each.breaker.is_benched(now))
 
-    def judge(self, fields: Sequence[tuple[bytes, bytes]], envelope: Envelope, body: bytes = b"") -> Verdict:
+    def judge(
+        self,
+        fields: Sequence[tuple[bytes, bytes]],
+        envelope: Envelope,
+        body: bytes = b"",
+        noted: Diagnosis | None = None,
+    ) -> Verdict:
         """The verdict on a message: its fields in their order, its envelope, the first bytes of its body.
 
-        Never raises, whatever the bytes and whatever the validators do.
+        `noted` is what was wrong with the message before it was cut into fields, where somebody saw that. Never
+        raises, whatever the bytes and whatever the validators do.
         """
         if self._exemptions.full(envelope):
             return CLEAN
         case = Case(self._plan, self._exemptions, fields, envelope)
+        if noted:
+            case.report(noted, b"", -1)
         self._judge(case, body)
         return case.verdict(observe=self._observe)
 

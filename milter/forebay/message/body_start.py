@@ -32,7 +32,7 @@ _MACHINE = frozenset(
 # Those that a person may write: two of them are needed to make a header of it.
 _HUMAN = frozenset(b"from sender reply-to to cc bcc date subject".split())
 
-_REPEATABLE = frozenset(b"received dkim-signature arc-seal arc-message-signature delivered-to".split())
+_REPEATABLE = frozenset(b"received return-path dkim-signature arc-seal arc-message-signature delivered-to".split())
 """Fields that a header has several of, so that they tell nothing by standing on both sides."""
 
 
@@ -88,6 +88,6 @@ def _continues(fields: list[bytes], names: Collection[bytes] | None) -> bool:
     if names is None:
         return bool(machine)
     human = [name for name in fields if name in _HUMAN]
-    if any(name in names and name not in _REPEATABLE for name in (*machine, *human)):
+    if any(name in names and name not in _REPEATABLE and name[:2] != b"x-" for name in (*machine, *human)):
         return False
     return bool(machine) or len(human) > 1

@@ -15,6 +15,8 @@ COMMENT = 0x01
 QUOTED = 0x02
 """Stands for every byte inside a quoted string; the quotation marks around it stay."""
 
+BLANKS = b" \t\r\n"
+
 OTHER = 0x03
 """Stands for what must not be taken for one of the two above."""
 
@@ -79,6 +81,12 @@ def mask(value: bytes) -> Masked:  # noqa: C901, PLR0912 - one pass, a branch fo
     if level:
         masked[comment:] = bytes((COMMENT,)) * (len(masked) - comment)
     return Masked(bytes(masked), comments, depth, deepest, quote, comment if level else -1)
+
+
+def extent(value: bytes) -> tuple[int, int]:
+    """Where a value begins and ends without the blanks around it."""
+    end = len(value.rstrip(BLANKS))
+    return min(end, len(value) - len(value.lstrip(BLANKS))), end
 
 
 def unquote(text: bytes) -> bytes:

@@ -63,9 +63,9 @@ def read(value: bytes, masked: Masked, pos: int, diagnosis: Diagnosis) -> list[P
             pos = start
             break
         number += 1
-        pos = _read_one(value, masked, start, found, diagnosis)
         if _COMMENT in separator[0]:
-            diagnosis.note("mime-comment", separator.start(), start, "comment before the name of a parameter")
+            diagnosis.note("mime-comment", text.index(_COMMENT, pos), start, "comment before the name of a parameter")
+        pos = _read_one(value, masked, start, found, diagnosis)
         diagnosis.measure("parameter-bytes", pos - start, start, pos)
     diagnosis.measure("parameters", number + text.count(b";", pos), 0, len(value))
     diagnosis.measure("empty-parameters", empty, first_empty, len(value))
@@ -82,7 +82,8 @@ def _read_one(value: bytes, masked: Masked, start: int, found: list[Parameter], 
         content = value[slice(*token)] if token[0] >= 0 else unquote(value[slice(*quoted)])
         end = token[1] if token[0] >= 0 else quoted[1] + 1
         if _COMMENT in text[match.end(1) : max(token[0], quoted[0])]:
-            diagnosis.note("mime-comment", start, end, 'comment beside the "=" of a parameter')
+            at = text.index(_COMMENT, start)
+            diagnosis.note("mime-comment", at, end, 'comment beside the "=" of a parameter')
         found.append(Parameter(match[1].lower(), content, start, end))
         return match.end()
     rest = _REST.match(text, start)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from forebay.message import rfc2047, rfc2231
 from forebay.message.diagnosis import Diagnosis
-from forebay.message.mask import COMMENT, mask
+from forebay.message.mask import COMMENT, extent, mask
 from forebay.message.parameter import CFWS, TCHAR, Parameter, read
 
 if TYPE_CHECKING:
@@ -23,27 +23,22 @@ _BOUNDARY = r"""(?:[0-9A-Za-z'+_.-]{1,70}+|"[0-9A-Za-z'()+_,./:=?-]{1,70}+")"""
 _FILE = r'(?:[0-9A-Za-z][0-9A-Za-z._-]{0,70}+|"[0-9A-Za-z][0-9A-Za-z ._()&,+=#\[\]-]{0,70}+")'
 
 
-def _once(number: int, name: str, value: str) -> str:
-    """A parameter that is recognised unless group `number` says that it was there already."""
-    return rf"{name}=(?({number})(?!)){value}()"
+_USUAL = {
+    "boundary": _BOUNDARY, "charset": _PLAIN, "format": _PLAIN, "delsp": _PLAIN, "name": _FILE, "type": _PLAIN,
+    "protocol": _PLAIN, "micalg": _PLAIN, "report-type": _PLAIN,
+}  # fmt: skip
 
 
+def _each_once(parameters: dict[str, str], first: int) -> str:
+    """One of these parameters, unless its group, numbered from `first`, says that it was there already."""
+    return "|".join(rf"{name}=(?({group})(?!)){value}()" for group, (name, value) in enumerate(parameters.items(), first))
+
+
+# Group 1 is set for a multipart, and group 2 if there is a boundary, which a multipart must have.
 recognise_content_type: Final = re.compile(
     (
-        r"(?i)[ ]?+(?:(?:text|application|image|audio|video)/[a-z0-9.+-]{1,70}+(?:;[ \t\n]*+(?:"
-        + "|".join(
-            (
-                _once(1, "charset", _PLAIN),
-                _once(2, "format", _PLAIN),
-                _once(3, "delsp", _PLAIN),
-                _once(4, "name", _FILE),
-            )
-        )
-        + r"))*+|multipart/[a-z-]{1,70}+(?:;[ \t\n]*+(?:"
-        + "|".join((_once(5, "boundary", _BOUNDARY), _once(6, "charset", _PLAIN), _once(7, "type", _PLAIN)))
-        + "|"
-        + "|".join((_once(8, "protocol", _PLAIN), _once(9, "micalg", _PLAIN), _once(10, "report-type", _PLAIN)))
-        + r"))++(?(5)|(?!)))"
+        r"(?i)[ ]?+(?:(multipart)|text|application|image|audio|video)/[a-z0-9.+-]{1,70}+"
+        rf"(?:[ ]?+;[ \t\n]{{0,9}}+(?:{_each_once(_USUAL, 2)}))*+(?(1)(?(2)|(?!)))"
     ).encode()
 ).fullmatch
 
@@ -60,6 +55,7 @@ _HEAD = re.compile(rf"{CFWS}*+(?:({TCHAR}++)(?:{CFWS}*+/{CFWS}*+({TCHAR}++))?+{C
 _VERSION = re.compile(rf"{CFWS}*+0*+1{CFWS}*+\.{CFWS}*+0++{CFWS}*+".encode()).fullmatch
 _BOUNDARY_TEXT = re.compile(rb"[0-9A-Za-z'()+_,./:=? -]*+(?<! )").fullmatch  # RFC 2046 section 5.1.1
 _ENCODINGS = frozenset({b"7bit", b"8bit", b"binary", b"quoted-printable", b"base64"})
+_COMMENTS = re.compile(bytes((COMMENT,)) + rb"++")
 _BLANKS = b" \t\r\n\x01"
 _COMPOSITE = re.compile(rb"(?i)(?:multipart/|message/(?!global))").match
 
@@ -103,9 +99,11 @@ def scan(value: bytes) -> MimeValue:
     match = _HEAD.match(text)
     assert match  # it matches anything
     kind = (match[1] or b"") + (b"/" + match[2] if match[2] else b"")
-    start, end = max(match.start(1), 0), max(match.end(1), match.end(2), 0)
-    if bytes((COMMENT,)) in text[:end]:
-        diagnosis.note("mime-comment", 0, end, "comment inside or before the media type")
+    start, end = match.start(3), match.start(3)
+    if kind:
+        start, end = match.start(1), max(match.end(1), match.end(2))
+    if comment := _COMMENTS.search(text, 0, end):
+        diagnosis.note("mime-comment", *comment.span(), "comment inside or before the media type")
     parameters = read(value, masked, match.end(), diagnosis)
     _check_repeated(parameters, diagnosis)
     rfc2231.check(parameters, diagnosis)
@@ -119,12 +117,14 @@ def diagnose_content_type(field: Field) -> Diagnosis:
     mime = scan(field.value)
     diagnosis = mime.diagnosis
     written = field.value[mime.start : mime.end]
+    multipart = mime.kind.startswith(b"multipart") or mime.parameter(b"boundary") is not None
+    malformed = "content-type-malformed-multipart" if multipart else "content-type-malformed"
     if b"/" not in mime.kind:
-        diagnosis.note("content-type-malformed", mime.start, mime.junk_end, 'no "type/subtype"')
+        diagnosis.note(malformed, mime.start, mime.junk_end, 'no "type/subtype"')
     elif mime.junk_end > mime.end:
-        diagnosis.note("content-type-malformed", mime.end, mime.junk_end, "text between media type and semicolon")
+        diagnosis.note(malformed, mime.end, mime.junk_end, "text between media type and semicolon")
     elif len(written) > len(mime.kind) and b"(" not in written:
-        diagnosis.note("content-type-malformed", mime.start, mime.end, "blank inside the media type")
+        diagnosis.note(malformed, mime.start, mime.end, "blank inside the media type")
     _check_boundary(mime)
     if not mime.kind.startswith(b"message/external-body"):  # there, it names a file on a server (RFC 2046 5.2.3)
         _check_file_name(field.value, mime, b"name")
@@ -135,7 +135,8 @@ def diagnose_disposition(field: Field) -> Diagnosis:
     """Say what is wrong with Content-Disposition: `disposition-type *(";" parameter)` (RFC 2183 section 2)."""
     mime = scan(field.value)
     if not mime.kind or b"/" in mime.kind or mime.junk_end > mime.end:
-        mime.diagnosis.note("disposition-malformed", mime.start, mime.junk_end, "no disposition before the parameters")
+        end = max(mime.junk_end, min(mime.start + 1, len(field.value)))
+        mime.diagnosis.note("disposition-malformed", mime.start, end, "no disposition before the parameters")
     _check_file_name(field.value, mime, b"filename")
     return mime.diagnosis
 
@@ -163,7 +164,7 @@ def diagnose_mime_version(field: Field) -> Diagnosis:
     if masked.open_comment >= 0:
         diagnosis.note("mime-version-invalid", masked.open_comment, size, "comment that is not closed")
     elif not _VERSION(masked.text):
-        diagnosis.note("mime-version-invalid", 0, size, 'not "1.0"')
+        diagnosis.note("mime-version-invalid", *extent(field.value), 'not "1.0"')
     return diagnosis
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from forebay.message.diagnosis import Diagnosis
-from forebay.message.mask import COMMENT, Masked, mask
+from forebay.message.mask import COMMENT, Masked, extent, mask
 
 FIRST_YEAR: Final = 1970
 LAST_YEAR: Final = 2037
@@ -16,18 +16,18 @@ LAST_YEAR: Final = 2037
 
 _MONTHS: Final = (b"jan", b"feb", b"mar", b"apr", b"may", b"jun", b"jul", b"aug", b"sep", b"oct", b"nov", b"dec")
 
-# What nearly every mail has. Whatever it accepts is a date that exists.
+# What nearly every mail has. Whatever it accepts is a date that exists, and short.
 recognise: Final = re.compile(
-    rb"""[ ]?+
-    (?:(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun),[ ])?+
-    (?:(?:0?[1-9]|1[0-9]|2[0-8])[ ](?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)
-      |(?:29|30)[ ](?:Jan|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)
-      |31[ ](?:Jan|Mar|May|Jul|Aug|Oct|Dec))
-    [ ](?:19[7-9][0-9]|20[0-2][0-9]|203[0-7])
-    [ ](?:[01][0-9]|2[0-3]):[0-5][0-9](?::[0-5][0-9])?+
-    [ ][+-](?:0[0-9]|1[0-4])[0-5][0-9]
-    (?:[ ]\([A-Za-z ]{1,32}+\))?+
-    """,
+    rb"""_{0,8}+
+    (?:(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun),_{1,8}+)?+
+    (?:(?:0?[1-9]|1[0-9]|2[0-8])_{1,8}+(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)
+      |(?:29|30)_{1,8}+(?:Jan|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)
+      |31_{1,8}+(?:Jan|Mar|May|Jul|Aug|Oct|Dec))
+    _{1,8}+(?:19[7-9][0-9]|20[0-2][0-9]|203[0-7])
+    _{1,8}+(?:[01][0-9]|2[0-3]):[0-5][0-9](?::[0-5][0-9])?+
+    _{1,8}+[+-](?:0[0-9]|1[0-4])[0-5][0-9]
+    (?:_{1,8}+\([^()\\]{1,64}+\))?+
+    """.replace(b"_", rb"[ \t\n]"),
     re.VERBOSE,
 ).fullmatch
 
@@ -81,7 +81,7 @@ class DateTime:
 def scan(value: bytes) -> DateTime:
     """Read a date and time (RFC 5322 sections 3.3 and 4.3) and say what is wrong with it."""
     diagnosis = Diagnosis()
-    start, end = len(value) - len(value.lstrip()), len(value.rstrip())
+    start, end = extent(value)
     diagnosis.measure("date-bytes", end - start, start, end)
     masked = mask(value)
     diagnosis.measure("date-comment-depth", masked.depth, masked.deepest, end)
@@ -92,7 +92,7 @@ def scan(value: bytes) -> DateTime:
         if match := _OBS_DATE_TIME.fullmatch(masked.text):
             diagnosis.note("date-obsolete", start, end, _obsolete(match, masked))
         else:
-            diagnosis.note("date-unparsable", start, max(start, end), "no date and time")
+            diagnosis.note("date-unparsable", start, end, "no date and time")
     if not match:
         return DateTime(None, None, None, None, None, None, None, diagnosis)
     return _read(match, diagnosis)

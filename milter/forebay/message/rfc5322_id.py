@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from forebay.message.diagnosis import Diagnosis
-from forebay.message.mask import mask
+from forebay.message.mask import extent, mask
 
 if TYPE_CHECKING:
     from forebay.message.field import Field
@@ -64,7 +64,7 @@ def diagnose_one(field: Field) -> Diagnosis:
     value = field.value
     found = _read(value, "message-id-malformed")
     peak = found.diagnosis.peaks.get("references")
-    start, end = len(value) - len(value.lstrip()), len(value.rstrip())
+    start, end = extent(value)
     if peak is None:
         found.diagnosis.measure("message-id-bytes", end - start, start, end)
     elif peak.value > 1:
@@ -98,7 +98,7 @@ def _read(value: bytes, malformed: str) -> MessageIds:
     number += text.count(b"<", pos)
     diagnosis.measure("references", number, 0, len(value))
     if not number:
-        diagnosis.note(malformed, 0, len(value), "no message identifier in angle brackets")
+        diagnosis.note(malformed, *extent(value), "no message identifier in angle brackets")
     return MessageIds(tuple(ids), diagnosis)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from forebay.message import rfc5322_date
 from forebay.message.diagnosis import Diagnosis
-from forebay.message.mask import mask
+from forebay.message.mask import extent, mask
 
 if TYPE_CHECKING:
     from forebay.message.field import Field
@@ -38,7 +38,7 @@ def recognise_received(value: bytes) -> bool:
     tokens, semicolon, date = value.rpartition(b";")
     if not semicolon or not _TOKENS(tokens):
         return False
-    return rfc5322_date.recognise(date.replace(b"\n", b"").replace(b"\t", b" ")) is not None
+    return rfc5322_date.recognise(date) is not None
 
 
 def diagnose_received(field: Field) -> Diagnosis:
@@ -53,7 +53,7 @@ def diagnose_received(field: Field) -> Diagnosis:
     diagnosis.measure("comment-depth", masked.depth, masked.deepest, len(value))
     start = masked.text.rfind(b";") + 1
     if not start:
-        diagnosis.note("received-malformed", 0, len(value), "no semicolon before a date")
+        diagnosis.note("received-malformed", *extent(value), "no semicolon before a date")
     elif rfc5322_date.scan(value[start:]).year is None:
         diagnosis.note("received-malformed", start, len(value), "no date after the last semicolon")
     return diagnosis
@@ -66,17 +66,16 @@ def diagnose_list(field: Field) -> Diagnosis:
     section 3.1); List-Post may say NO.
     """
     diagnosis = Diagnosis()
-    size = len(field.value)
     text = mask(field.value).text
     key = field.key
     if key == b"list-id":
         if not _LIST_ID(text):
-            diagnosis.note("list-malformed", 0, size, "no list identifier in angle brackets")
+            diagnosis.note("list-malformed", *extent(field.value), "no list identifier in angle brackets")
     elif key == b"list-unsubscribe-post":
         if not _ONE_CLICK(text):
-            diagnosis.note("list-malformed", 0, size, 'not "List-Unsubscribe=One-Click"')
+            diagnosis.note("list-malformed", *extent(field.value), 'not "List-Unsubscribe=One-Click"')
     elif not (_URL_LIST(text) or (key == b"list-post" and _NO(text))):
-        diagnosis.note("list-malformed", 0, size, "no URL in angle brackets")
+        diagnosis.note("list-malformed", *extent(field.value), "no URL in angle brackets")
     return diagnosis
 
 
