@@ -1,0 +1,77 @@
+"""`forebay`: finds the command, runs it, and turns what went wrong into one message and an exit status."""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import import_module
+
+import click
+
+from forebay import errors
+from forebay.cli.output import error_line
+
+COMMANDS = {
+    "milter": "Run the milter in the foreground.",
+    "check": "Say what would happen to messages, and why.",
+    "config": "Check and show the configuration.",
+    "validators": "List and explain the validators.",
+    "plugins": "List the plugins, and begin a new one.",
+    "status": "Show how the milter is doing, on one screen.",
+}
+"""Each is the attribute of its own name in the module of its own name: imported when it is called, and not before."""
+
+INTERRUPTED = 130
+
+
+class Commands(click.Group):
+    """A group whose commands are imported one by one."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names, as they are to be read."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import one command."""
+        if cmd_name not in COMMANDS:
+            return None
+        command = getattr(import_module(f"forebay.cli.{cmd_name}"), cmd_name)
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List them without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="forebay", prog_name="forebay")
+def cli() -> None:
+    """Keeps malformed mail from killing a mail router."""
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run a command and exit with its status: 0, 1 for a finding, else one of sysexits(3)."""
+    sys.exit(run(arguments))
+
+
+def run(arguments: list[str] | None = None) -> int:
+    """Run a command; its exit status. What is a bug of ours is shown with its traceback."""
+    try:
+        status = cli.main(args=arguments, prog_name="forebay", standalone_mode=False)
+        sys.stdout.flush()
+    except errors.ForebayError as error:
+        error_line(str(error))
+        return error.exit_code
+    except click.ClickException as error:
+        context = getattr(error, "ctx", None)
+        error_line(error.format_message() + (f"\ntry: {context.command_path} --help" if context else ""))
+        return os.EX_USAGE
+    except (KeyboardInterrupt, click.Abort):
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read the output has seen enough; what is left in the buffer must not fail once more at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return os.EX_OK
+    return status if isinstance(status, int) else os.EX_OK
