@@ -18,7 +18,7 @@ ALLOWED = {
     "message": {"message"},
     "errors": {"errors"},
     "config": {"config", "errors"},
-    "logs": {"logs", "errors", "config", "message"},
+    "logs": {"logs", "errors", "config"},
     "metrics": {"metrics", "errors", "config", "message"},
     "api": {"api", "message"},
     "judge": {"judge", "api", "message", *COMMON},

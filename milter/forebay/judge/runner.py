@@ -81,6 +81,11 @@ class Judge:
         self.failed: Callable[[str, BaseException], None] = _ignore
 
     @property
+    def ids(self) -> tuple[str, ...]:
+        """The ids of all validators that are switched on."""
+        return tuple(each.id for each in self._plan.enabled)
+
+    @property
     def benched(self) -> tuple[str, ...]:
         """The ids of third-party validators that sit out for burning too much CPU time."""
         now = time.monotonic()

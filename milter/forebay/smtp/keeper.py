@@ -1,0 +1,108 @@
+"""The keeper: one process that answers /metrics and /healthz over HTTP, on an address of this host only."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import threading
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from forebay import metrics
+from forebay.smtp import statusfile
+from forebay.smtp.listener import bind_inet, refused
+from forebay.smtp.template import become
+
+if TYPE_CHECKING:
+    from forebay.config import Milter
+    from forebay.smtp.channel import Channel
+    from forebay.smtp.page import Page
+
+_MOST_AT_ONCE: Final = 16
+
+
+def bind(address: str) -> socket.socket:
+    """The socket of `HOST:PORT`. Raises UnavailableError or RightsError where it cannot be had."""
+    host, _, port = address.rpartition(":")
+    host = host.strip("[]")
+    try:
+        return bind_inet(socket.AF_INET6 if ":" in host else socket.AF_INET, host, int(port))
+    except OSError as error:
+        raise refused(address, "milter.metrics", error) from None
+
+
+def run(settings: Milter, page: Page, listening: socket.socket, channel: Channel) -> None:
+    """Answer until the line to the supervisor ends."""
+    become(settings.user)
+    server = _Server(Path(settings.runtime), page, listening)
+    threading.Thread(target=server.serve_forever, name="http", daemon=True).start()
+    while channel.receive() is not None:
+        pass
+    os._exit(os.EX_OK)
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def __init__(self, runtime: Path, page: Page, listening: socket.socket) -> None:
+        super().__init__(listening.getsockname()[:2], _Handler, bind_and_activate=False)
+        self.socket.close()
+        self.socket = listening
+        self.runtime = runtime
+        self.page = page
+        self.places = threading.BoundedSemaphore(_MOST_AT_ONCE)
+
+    def process_request(self, request: socket.socket | tuple[bytes, socket.socket], client_address: object) -> None:
+        """Answer in a thread of its own, if one is free: slow readers must not pile up."""
+        if self.places.acquire(blocking=False):
+            super().process_request(request, client_address)
+        else:
+            self.shutdown_request(request)
+
+    def process_request_thread(
+        self, request: socket.socket | tuple[bytes, socket.socket], client_address: object
+    ) -> None:
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self.places.release()
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A client that breaks off is no news."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: _Server
+    timeout = 10
+    server_version = "forebay"
+    sys_version = ""
+
+    def do_GET(self) -> None:
+        path = self.path.partition("?")[0]
+        if path == "/metrics":
+            body, kind = metrics.render(str(self.server.runtime / "metrics"), self.headers.get("Accept", ""))
+            self._reply(HTTPStatus.OK, kind, body)
+        elif path == "/healthz":
+            status = statusfile.read(self.server.runtime) or {}
+            status["sessions"] = self.server.page.sessions()
+            healthy = status.get("state") in {"serving", "reloading"} and bool(status.get("workers"))
+            code = HTTPStatus.OK if healthy else HTTPStatus.SERVICE_UNAVAILABLE
+            self._reply(code, "application/json", json.dumps(status).encode() + b"\n")
+        else:
+            self._reply(HTTPStatus.NOT_FOUND, "text/plain", b"/metrics or /healthz\n")
+
+    do_HEAD = do_GET  # noqa: N815 - the handler's interface
+
+    def _reply(self, code: HTTPStatus, kind: str, body: bytes) -> None:
+        self.send_response(code)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Scrapes are no news either."""

@@ -1,0 +1,97 @@
+"""The shared page: what each worker is doing, readable by the supervisor after the worker's death.
+
+An anonymous shared mapping, made before the first fork. Each worker writes to its own slot only: a head, then one
+entry for each message that is being judged at the moment. Nothing is locked: a slot is written by one process, and
+what matters is read when that process is dead.
+"""
+
+from __future__ import annotations
+
+import mmap
+import struct
+from dataclasses import dataclass
+from typing import Final
+
+SLOTS: Final = 512
+"""Workers that can exist at once, draining ones included."""
+ENTRIES: Final = 32
+"""Messages of one worker whose judging is recorded at once; more are judged unrecorded."""
+
+_HEAD: Final = struct.Struct("=IIQ")  # pid, sessions, process CPU at the last beat
+_ENTRY: Final = struct.Struct("=II16s64sQQ")  # state, thread, header digest, validator, start, CPU used
+_SESSIONS: Final = struct.Struct("=I")
+_HEAD_SIZE: Final = 64
+_ENTRY_SIZE: Final = 128
+_SLOT_SIZE: Final = _HEAD_SIZE + ENTRIES * _ENTRY_SIZE
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A message that was being judged: `validator` is empty while forebay's own code ran; times in nanoseconds."""
+
+    thread: int
+    digest: bytes
+    validator: str
+    started: int
+    cpu: int
+
+
+class Page:
+    """All slots."""
+
+    def __init__(self) -> None:
+        self._bytes = mmap.mmap(-1, SLOTS * _SLOT_SIZE)
+
+    def slot(self, number: int) -> Slot:
+        """The slot of that number."""
+        return Slot(self._bytes, number * _SLOT_SIZE)
+
+    def sessions(self, slots: int = SLOTS) -> int:
+        """The sessions of all workers together."""
+        return sum(_HEAD.unpack_from(self._bytes, number * _SLOT_SIZE)[1] for number in range(slots))
+
+
+class Slot:
+    """What one worker says of itself."""
+
+    def __init__(self, data: mmap.mmap, offset: int) -> None:
+        self._bytes = data
+        self._offset = offset
+
+    def clear(self) -> None:
+        """Make it ready for the next worker."""
+        self._bytes[self._offset : self._offset + _SLOT_SIZE] = bytes(_SLOT_SIZE)
+
+    def write_head(self, pid: int, sessions: int, cpu: int) -> None:
+        """Note the process, its sessions, and the CPU time that it has used."""
+        _HEAD.pack_into(self._bytes, self._offset, pid, sessions, cpu)
+
+    def write_sessions(self, sessions: int) -> None:
+        """Note how many sessions there are, as soon as it changes."""
+        _SESSIONS.pack_into(self._bytes, self._offset + 4, sessions)
+
+    def head(self) -> tuple[int, int, int]:
+        """Pid, sessions, and the CPU time at the last beat."""
+        pid, sessions, cpu = _HEAD.unpack_from(self._bytes, self._offset)
+        return pid, sessions, cpu
+
+    def write_entry(self, index: int, record: Record) -> None:
+        """Note a message that is being judged."""
+        where = self._offset + _HEAD_SIZE + index * _ENTRY_SIZE
+        name = record.validator.encode()[:64]
+        _ENTRY.pack_into(self._bytes, where, 1, record.thread, record.digest, name, record.started, record.cpu)
+
+    def clear_entry(self, index: int) -> None:
+        """It has been judged."""
+        where = self._offset + _HEAD_SIZE + index * _ENTRY_SIZE
+        self._bytes[where : where + 4] = b"\0\0\0\0"
+
+    def records(self) -> list[Record]:
+        """The messages that are being judged, or were when the worker died."""
+        found = []
+        for index in range(ENTRIES):
+            where = self._offset + _HEAD_SIZE + index * _ENTRY_SIZE
+            state, thread, digest, name, started, cpu = _ENTRY.unpack_from(self._bytes, where)
+            if state:
+                found.append(Record(thread, digest, name.rstrip(b"\0").decode("ascii", "replace"), started, cpu))
+        return found
