@@ -134,7 +134,7 @@ class AddressLocalPartDots(DefectValidator):
     author_action=REJECT,
     strict=QUARANTINE,
     good=[b"To: a!#$%&'*+-/=?^_`{|}~@example.org"],
-    bad=[b"From: <@example.org>", Example(b"To: <a[b@example.org>", action=TAG)],
+    bad=[b"From: <@example.org>", Example(b"To: <a[b]c@example.org>", action=TAG)],
 )
 class AddressLocalPartInvalid(DefectValidator):
     """Tags a local part that is empty or has a character that needs quotation marks, refuses it in From and Sender.

@@ -57,7 +57,7 @@ class AddressTokenCount(BudgetValidator):
     group="address",
     action=REJECT,
     good=[b"To: a@example.org,, b@example.org, c@@example.org"],
-    bad=[b"To:" + b" [[]" * 30, b"To:" + b' a" <' * 30],
+    bad=[b"To:" + b" [[]" * 30, b"To:" + b' a" <' * 60],
 )
 class AddressSyntaxErrorCount(BudgetValidator):
     r"""Refuses more than 20 separate syntax errors in one address field.

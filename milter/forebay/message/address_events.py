@@ -104,7 +104,7 @@ def on_at(r: Reading, at: int, state: int, following: int, _kind: int) -> int:
     elif state == State.GAP and r.blank < 0:
         r.blank = at - 1
     elif state == State.CGAP and r.angle < 0:
-        r.diagnosis.note("addr-spec-comment", r.comment, at, "comment inside an address")
+        r.diagnosis.note("addr-spec-comment", r.comment, r.comment_end, "comment inside an address")
     r.first = at if r.empty else r.first
     r.at, r.domain = at, at + 1
     return following
@@ -166,24 +166,30 @@ def on_unquote(r: Reading, at: int, _state: int, _following: int, _kind: int) ->
 def on_comment(r: Reading, at: int, state: int, following: int, _kind: int) -> int:
     r.comments += 1
     r.comment, r.comment_depth = at, 1
-    r.deepest = max(r.deepest, 1)
-    if state == State.DOMSTART or r.angle >= 0:
-        r.diagnosis.note("addr-spec-comment", at, at + 1, "comment inside an address")
+    if not r.deepest:
+        r.deepest, r.deepest_at = 1, at
+    r.comment_inside = state == State.DOMSTART or r.angle >= 0
     if state in _IN_NAME:
         r.end_domain(at, state)
     r.after_comment = _AFTER_COMMENT.get(state, state)
     return following
 
 
-def on_comment_nested(r: Reading, _at: int, _state: int, following: int, _kind: int) -> int:
+def on_comment_nested(r: Reading, at: int, _state: int, following: int, _kind: int) -> int:
     r.comment_depth += 1
-    r.deepest = max(r.deepest, r.comment_depth)
+    if r.comment_depth > r.deepest:
+        r.deepest, r.deepest_at = r.comment_depth, at
     return following
 
 
-def on_uncomment(r: Reading, _at: int, _state: int, following: int, _kind: int) -> int:
+def on_uncomment(r: Reading, at: int, _state: int, following: int, _kind: int) -> int:
     r.comment_depth -= 1
-    return following if r.comment_depth else r.after_comment
+    if r.comment_depth:
+        return following
+    r.comment_end = at + 1
+    if r.comment_inside:
+        r.diagnosis.note("addr-spec-comment", r.comment, at + 1, "comment inside an address")
+    return r.after_comment
 
 
 def on_bracket(r: Reading, at: int, state: int, following: int, _kind: int) -> int:

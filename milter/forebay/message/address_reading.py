@@ -20,6 +20,8 @@ BLANKS: Final = b" \t\n"
 
 _ENCODED_WORD: Final = re.compile(rb"=\?[^?\s]++\?[bBqQ]\?[^?]*+\?=")
 
+_EIGHT: Final = re.compile(rb"[\x80-\xff]++")
+
 _SIMPLE: Final = (
     ("blank", "addr-spec-blank", "blank inside an address"),
     ("dots", "local-part-dots", "misplaced dot in a local part"),
@@ -52,9 +54,10 @@ class Mailbox:
 class Reading:
     """The memory of one pass over one value. Places are -1 while nothing was met there."""
 
-    def __init__(self, value: bytes, *, author: bool) -> None:
+    def __init__(self, value: bytes, *, author: bool, optional: bool = False) -> None:
         self.value = value
         self.author = author
+        self.optional = optional
         self.diagnosis = Diagnosis()
         self.errors = self.lapses = 0
         self.mailboxes: list[Mailbox] = []
@@ -69,7 +72,8 @@ class Reading:
         self.phrase_domain: bytes | None = None
         # Quotes, comments, square brackets: where they opened, and the state to go back to.
         self.quote = self.comment = self.literal = self.bracket = -1
-        self.comment_depth = self.deepest = 0
+        self.comment_depth = self.deepest = self.deepest_at = self.comment_end = 0
+        self.comment_inside = False
         self.after_quote = self.after_comment = self.after_bracket = State.START
         self.dot = -2
         self.dot_run = self.dots_longest = self.dots_end = 0
@@ -129,7 +133,8 @@ class Reading:
             for name, kind, text in _SIMPLE:
                 place = getattr(self, name)
                 if place >= 0:
-                    self.note(kind, place, place + 1, text)
+                    run = _EIGHT.match(self.value, place) if name == "eight" else None
+                    self.note(kind, place, run.end() if run else place + 1, text)
         if self.encoded:
             word = _ENCODED_WORD.search(self.value, self.first, self.domain_end)
             if word:
@@ -163,7 +168,8 @@ class Reading:
         if self.phrase_domain is not None:
             same = self.phrase_domain in (b"", self.value[self.domain : self.domain_end].strip(BLANKS).lower())
             kind = "at-in-phrase" if same else "at-in-phrase-differs"
-            self.note(kind, self.phrase, self.phrase_end, "@ in a display name without quotes")
+            end = self.phrase + len(self.value[self.phrase : self.phrase_end].rstrip(BLANKS))
+            self.note(kind, self.phrase, end, "@ in a display name without quotes")
         self.end_naked(comma=self.phrase >= 0)
         self.angle = self.route = self.phrase = -1
         self.phrase_domain = None

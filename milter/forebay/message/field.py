@@ -21,6 +21,9 @@ T = TypeVar("T")
 AUTHOR = frozenset({b"from", b"sender"})
 """The fields that name the author: several mailboxes or a group in them are ambiguous (RFC 6854 section 1)."""
 
+OPTIONAL = frozenset({b"bcc", b"resent-bcc"})
+"""The address fields that need not hold an address (RFC 5322 section 3.6.3)."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Field:
@@ -50,8 +53,10 @@ class Field:
     @property
     def addresses(self) -> AddressList:
         """The value read as an address list (RFC 5322 section 3.4)."""
+        author, optional = self.key in AUTHOR, self.key in OPTIONAL
         return self._fact(
-            "addresses", lambda: rfc5322_address.scan(self.value, author=self.key in AUTHOR, smtputf8=self.smtputf8)
+            "addresses",
+            lambda: rfc5322_address.scan(self.value, author=author, optional=optional, smtputf8=self.smtputf8),
         )
 
     @property

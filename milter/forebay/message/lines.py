@@ -70,4 +70,5 @@ def _octets(value: bytes, diagnosis: Diagnosis, *, smtputf8: bool) -> None:
     try:
         value.decode("utf-8", "strict")
     except UnicodeDecodeError as error:
-        diagnosis.note("utf8-invalid", error.start, error.end, "bytes above 127 that are not UTF-8")
+        kind = "smtputf8-invalid" if smtputf8 else "utf8-invalid"
+        diagnosis.note(kind, error.start, error.end, "bytes above 127 that are not UTF-8")

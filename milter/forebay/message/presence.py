@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 
+from forebay.message import rfc2045
 from forebay.message.diagnosis import Diagnosis
 
 if TYPE_CHECKING:
@@ -37,6 +39,9 @@ _SPECIAL: Final = _RESENT | {b"return-path", b"x-mailbox-line"}
 _STRUCTURED: Final = _ONCE - {b"subject", b"content-description"} | _RESENT
 """Fields whose grammar does not allow an empty value; Bcc and Resent-Bcc may be empty."""
 
+_MAY_BE_COMPOSITE: Final = re.compile(rb"[ \t\n]*+[mM(]").match
+_IDENTITY: Final = frozenset({b"7bit", b"8bit", b"binary"})
+
 _ALWAYS: Final = frozenset(name for name, _, _ in _REQUIRED)
 
 
@@ -55,7 +60,18 @@ def usual(names: Sequence[bytes], fields: Sequence[tuple[bytes, bytes]] = ()) ->
                 return False
         elif not value or value.isspace():
             return False
-    return True
+    return b"content-transfer-encoding" not in present or not _may_be_encoded(names, fields)
+
+
+def _may_be_encoded(names: Sequence[bytes], fields: Sequence[tuple[bytes, bytes]]) -> bool:
+    """Whether this may be a multipart or message that is encoded as a whole."""
+    composite = encoded = False
+    for name, (_, value) in zip(names, fields, strict=False):
+        if name == b"content-type":
+            composite = composite or _MAY_BE_COMPOSITE(value) is not None
+        elif name == b"content-transfer-encoding":
+            encoded = encoded or value.strip(b" \t\n").lower() not in _IDENTITY
+    return composite and encoded
 
 
 def diagnose(header: Header) -> Diagnosis:
@@ -65,6 +81,7 @@ def diagnose(header: Header) -> Diagnosis:
     present = frozenset(names)
     _look_for_missing(header, present, diagnosis)
     _look_for_repeated(header, names, diagnosis)
+    _look_at_encoding(header, diagnosis)
     for index, name in enumerate(names):
         if name == b"x-mailbox-line":
             diagnosis.note("mbox-from", 0, 0, "mbox line at the top of the header", index)
@@ -89,6 +106,13 @@ def _look_for_missing(header: Header, present: frozenset[bytes], diagnosis: Diag
     resent = present & _RESENT
     if resent and not {b"resent-from", b"resent-date"} <= resent:
         diagnosis.note("resent-incomplete", 0, 0, "Resent- fields without Resent-From or Resent-Date")
+
+
+def _look_at_encoding(header: Header, diagnosis: Diagnosis) -> None:
+    content_type, encoding = header.first(b"content-type"), header.first(b"content-transfer-encoding")
+    if content_type and encoding and rfc2045.encoding_on_composite(content_type.mime, encoding.mime):
+        start, end, text = encoding.mime.start, encoding.mime.end, "multipart or message that is encoded as a whole"
+        diagnosis.note("encoding-on-composite", start, end, text, encoding.index)
 
 
 def _look_for_repeated(header: Header, names: list[bytes], diagnosis: Diagnosis) -> None:

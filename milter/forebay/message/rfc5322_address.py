@@ -39,6 +39,12 @@ _MAILBOX: Final = rb"(?>" + _ADDR_SPEC + rb"(?=" + _FWS + rb"(?:,|\Z))|" + _NAME
 _ONE: Final = re.compile(_FWS + _MAILBOX + _FWS)
 _LIST: Final = re.compile(_FWS + _MAILBOX + rb"(?:" + _FWS + rb"," + _FWS + _MAILBOX + rb")*+" + _FWS)
 
+_TOKEN: Final = re.compile(  # section 3.2.3 and 3.2.4: an atom, a quoted string, a comment or a special
+    rb"[^\x00-\x20()<>\[\]:;@\\,.\"\x7f]++"
+    rb'|"(?:[^"\\]|\\.)*+"?+|\((?:[^()\\]|\\.)*+\)?+|[()<>\[\]:;@\\,.]',
+    re.DOTALL,
+)
+
 _BIDI: Final = re.compile(rb"\xe2\x80[\x8b-\x8f\xaa-\xae]|\xe2\x81[\xa0-\xaf]|\xef\xbb\xbf")
 """UTF-8 of U+200B to U+200F, U+202A to U+202E, U+2060 to U+206F and U+FEFF."""
 
@@ -71,29 +77,31 @@ class AddressList:
     diagnosis: Diagnosis
 
 
-def scan(value: bytes, *, author: bool = False, smtputf8: bool = False) -> AddressList:
-    """Read an address list, whatever the bytes; `author` where one mailbox and no group is expected."""
-    reading = read(value, author=author, smtputf8=smtputf8)
+def scan(value: bytes, *, author: bool = False, optional: bool = False, smtputf8: bool = False) -> AddressList:
+    """Read an address list, whatever the bytes.
+
+    `author` where one mailbox and no group is expected, `optional` where there need be no address: Bcc (RFC 5322
+    section 3.6.3).
+    """
+    reading = read(value, author=author, optional=optional, smtputf8=smtputf8)
     bidi = None if value.isascii() else _BIDI.search(value)
     if bidi:
         reading.diagnosis.note("bidi-or-zero-width", *bidi.span(), "invisible character")
     return AddressList(tuple(reading.mailboxes), reading.diagnosis)
 
 
-def read(value: bytes, *, author: bool = False, smtputf8: bool = False) -> Reading:
+def read(value: bytes, *, author: bool = False, optional: bool = False, smtputf8: bool = False) -> Reading:
     """One pass over the bytes: the table says what each one does."""
-    reading = Reading(value, author=author)
+    reading = Reading(value, author=author, optional=optional)
     steps, events, handlers = AUTOMATON.steps, AUTOMATON.events, _HANDLERS
     pure, plain = len(PURE), 1 << SHIFT
     state = State.START
-    tokens = 0
     classes = AUTOMATON.classes_utf8 if smtputf8 else AUTOMATON.classes
     for at, kind in enumerate(value.translate(classes)):
         step = steps[state + kind]
         if step < plain:
             state = step
             continue
-        tokens += 1
         event = step >> SHIFT
         if event > pure:
             state = handlers[event](reading, at, state, step & (plain - 1), kind)
@@ -104,7 +112,7 @@ def read(value: bytes, *, author: bool = False, smtputf8: bool = False) -> Readi
             break
     else:
         _end(reading, len(value), state)
-    _measure(reading, tokens)
+    _measure(reading)
     return reading
 
 
@@ -117,7 +125,7 @@ _HANDLERS: Final = tuple(HANDLERS.get(event, _unreachable) for event in AUTOMATO
 
 def _end(r: Reading, at: int, state: int) -> None:
     """The value ends: what is still open was never closed, and swallowed all that came after it."""
-    if state == State.QUOTEDPAIR:
+    if state in {State.QUOTEDPAIR, State.COMMENTPAIR}:
         r.note("quoted-pair-dangling", at - 1, at, "backslash with nothing after it")
     if state in {State.QUOTED, State.QUOTEDPAIR}:
         r.note("quote-unbalanced", r.quote, r.quote + 1, "unbalanced '\"'")
@@ -139,14 +147,15 @@ def _end(r: Reading, at: int, state: int) -> None:
 def _end_list(r: Reading, at: int, state: int) -> None:
     if not r.empty:
         r.end_element(at, state)
-    elif not (r.addresses or r.group >= 0 or r.diagnosis.defects):
+    elif not (r.optional or r.addresses or r.group >= 0 or r.diagnosis.defects):
         r.note("list-empty", 0, at, "no address")
     elif r.value.rstrip(b" \t\n").endswith(b","):
         r.end_element(r.value.rindex(b","), state)
 
 
-def _measure(r: Reading, tokens: int) -> None:
+def _measure(r: Reading) -> None:
     diagnosis, end = r.diagnosis, len(r.value)
+    tokens = sum(1 for _ in _TOKEN.finditer(r.value))
     diagnosis.measure("addresses", r.addresses, 0, end)
     diagnosis.measure("address-tokens", tokens, 0, end)
     errors = r.errors + r.lapses
@@ -154,5 +163,5 @@ def _measure(r: Reading, tokens: int) -> None:
     diagnosis.measure("address-bytes", *r.longest)
     diagnosis.measure("dot-run", r.dots_longest, r.dots_end - r.dots_longest, r.dots_end)
     diagnosis.measure("comments", r.comments, 0, end)
-    diagnosis.measure("comment-depth", r.deepest, max(r.comment, 0), end)
+    diagnosis.measure("comment-depth", r.deepest, r.deepest_at, r.deepest_at + 1)
     diagnosis.measure("quoted-strings", r.quoted - 4 * r.addresses, 0, end)

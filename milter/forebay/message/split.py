@@ -22,6 +22,8 @@ _DROPPED: Final = frozenset({b"bcc", b"resent-bcc", b"return-path", b"content-le
 _FIELD: Final = re.compile(rb"([!-9;-~]++)([ \t]*+):")
 """RFC 5322 section 2.2, with the blanks of section 4.5."""
 
+_EMPTY_LINE: Final = re.compile(rb"\n\r?+\n")
+
 _ENVELOPE_FROM: Final = re.compile(rb">?From (\S++)")
 
 
@@ -88,11 +90,12 @@ def split(raw: bytes, *, longest_field: int = LONGEST_FIELD) -> Split:
         stop = raw.find(b"\n", start)
         stop = end if stop < 0 else stop
         line = raw[start:stop]
-        if line.endswith(b"\r"):
-            line = line[:-1]
-        elif crlf and stop < end:
+        bare = crlf and stop < end and not line.endswith(b"\r")
+        line = line.removesuffix(b"\r")
+        taken = bool(line) and cutter.take(line, first=not start)
+        if bare:
             cutter.note("bare-lf", "line that ends with LF alone")
-        if not line or not cutter.take(line, first=not start):
+        if not taken:
             cutter.finish()
             return Split(tuple(cutter.fields), raw[start if line else stop + 1 :], cutter.sender, cutter.diagnosis)
         start = stop + 1
@@ -102,9 +105,10 @@ def split(raw: bytes, *, longest_field: int = LONGEST_FIELD) -> Split:
 
 
 def _is_crlf(raw: bytes) -> bool:
-    """Whether the lines of this message end with CRLF, by its first one."""
-    first = raw.find(b"\n")
-    return first > 0 and raw[first - 1 : first] == b"\r"
+    """Whether the lines of this message end with CRLF: at least half of its header's do."""
+    end = _EMPTY_LINE.search(raw)
+    stop = end.start() + 1 if end else len(raw)
+    return 0 < raw.count(b"\n", 0, stop) <= 2 * raw.count(b"\r\n", 0, stop)
 
 
 def _value(parts: list[bytes], longest: int, diagnosis: Diagnosis, index: int) -> bytes:

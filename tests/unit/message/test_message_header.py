@@ -39,7 +39,7 @@ def test_defects_of_bytes(value: bytes, kinds: list[str]) -> None:
 def test_utf8_is_no_defect_under_smtputf8() -> None:
     """RFC 6532: letters above 127 are letters, but they have to be UTF-8."""
     assert lines.diagnose(Field(0, b"X", b" caf\xc3\xa9", smtputf8=True)).defects == []
-    assert [d.kind for d in lines.diagnose(Field(0, b"X", b"\xe9", smtputf8=True)).defects] == ["utf8-invalid"]
+    assert [d.kind for d in lines.diagnose(Field(0, b"X", b"\xe9", smtputf8=True)).defects] == ["smtputf8-invalid"]
 
 
 def test_sizes_of_a_field() -> None:
