@@ -133,7 +133,7 @@ class Judge:
         for recipient in case.envelope.recipients:
             self._look_at_path(case, _RECIPIENT, recipient)
         if body and plan.needs_body:
-            self._scan(case, _BODY, -1, body_start.diagnose, body)
+            self._scan(case, _BODY, -1, _start_of_body, (body, frozenset(names)))
         if plan.header or plan.envelope or plan.body:
             self._ask_about_all(case, names, body)
 
@@ -219,6 +219,10 @@ class Judge:
 
 def _encoded_words(field: Field) -> Diagnosis:
     return field.encoded_words.diagnosis
+
+
+def _start_of_body(given: tuple[bytes, frozenset[bytes]]) -> Diagnosis:
+    return body_start.diagnose(*given)
 
 
 def _path(given: tuple[bytes, bool]) -> Diagnosis:
