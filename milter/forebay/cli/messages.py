@@ -1,6 +1,6 @@
 """Finding the messages that a command line names: files, directories, mailboxes (mbox, Maildir), standard input.
 
-Of a message only the header and the start of its body are kept.
+Of a message only the header and the start of its body are kept, and of a file no more than that at a time.
 """
 
 from __future__ import annotations
@@ -9,19 +9,23 @@ import os
 import re
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from forebay.errors import DataError, FileError, ForebayError, InputError, RightsError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 BODY_BYTES = 65_535
 """What a milter sees of a body in its first chunk."""
+HEADER_BYTES = 32 << 20
+"""A header that is longer is cut: no MTA takes one, and no budget that makes sense allows it."""
+FIRST_READ = 64 << 10
 CHUNK = 1 << 20
 
 _HEADER_END = re.compile(rb"\n\r?\n")
-_SEPARATOR = re.compile(rb"From (\S++)[^\n]*+\d\d:\d\d")
+_SEPARATOR = re.compile(rb"From (\S*+) [^\n:]{0,64}\d\d:\d\d")
 """The line that begins a message in an mbox: with a time, so that prose is not taken for it."""
 _FIELD = re.compile(rb"^[!-9;-~]++[ \t]*+:", re.MULTILINE)
 _LOOKED_AT = 16_384
@@ -29,28 +33,36 @@ _LOOKED_AT = 16_384
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """The head of one message: where it was, its number there, the sender that an mbox line names."""
+    """The head of one message: where it was, its number there, the sender that an mbox line names.
+
+    `is_boxed` tells that it lay in an mbox, `end` how far that has been read.
+    """
 
     path: str
     index: int
     raw: bytes
     sender: bytes | None = None
+    is_boxed: bool = False
+    end: int = 0
 
 
-def files(paths: tuple[str, ...]) -> Iterator[str]:
-    """The files below these paths, each directory in alphabetical order; of a Maildir only what is delivered.
+def files(path: str, failed: Callable[[ForebayError], None]) -> Iterator[str]:
+    """The files at or below a path, those of each directory in alphabetical order; of a Maildir what is delivered.
 
-    Raises InputError for a path that does not exist.
+    A directory that cannot be read is told to `failed`.
     """
-    for path in paths:
-        if path == "-" or os.path.isfile(path):
-            yield path
-        elif os.path.isdir(path):
-            yield from _below(path)
-        elif os.path.lexists(path):
-            raise InputError(f"{path}: neither a file nor a directory")
-        else:
-            raise InputError(f"{path}: no such file or directory")
+    if not Path(path).is_dir():
+        yield path  # whatever else it is, opening it tells
+        return
+    for folder, folders, names in os.walk(path, onerror=lambda error: failed(explained(error.filename, error))):
+        folders.sort()
+        if "cur" in folders and "new" in folders:
+            folders[:] = [each for each in folders if each != "tmp"]
+            continue  # the files beside them are the mail server's own
+        for name in sorted(names):
+            file = f"{folder}/{name}" if folder != "/" else f"/{name}"
+            if os.path.isfile(file):  # noqa: PTH113 - ten thousand of them: no Path each
+                yield file
 
 
 def read(path: str) -> Iterator[Message]:
@@ -59,89 +71,147 @@ def read(path: str) -> Iterator[Message]:
         if path == "-":
             yield from _messages("-", sys.stdin.buffer)
         else:
-            with open(path, "rb", buffering=CHUNK) as file:  # noqa: PTH123 - ten thousand of them: no Path each
+            with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - ten thousand of them: no Path each
                 yield from _messages(path, file)
     except OSError as error:
-        raise _explained(path, error) from None
+        raise explained(path, error) from None
 
 
-def _below(directory: str) -> Iterator[str]:
-    for folder, folders, names in os.walk(directory):
-        folders.sort()
-        if "cur" in folders and "new" in folders:
-            folders[:] = [each for each in folders if each != "tmp"]
-            continue  # the files beside them are the mail server's own
-        for name in sorted(names):
-            path = os.path.join(folder, name)
-            if os.path.isfile(path):
-                yield path
+def explained(path: str, error: OSError) -> ForebayError:
+    """What the system says of a file, as an error for the operator."""
+    kind = InputError if isinstance(error, FileNotFoundError) else FileError
+    return (RightsError if isinstance(error, PermissionError) else kind)(f"{path}: {error.strerror}")
+
+
+class _Head:
+    """The start of one message: all of its header, and of its body what a milter sees first."""
+
+    __slots__ = ("_is_ended", "_most", "_parts", "_tail", "size")
+
+    def __init__(self) -> None:
+        self._parts: list[bytes] = []
+        self._tail = b""
+        self._most = HEADER_BYTES
+        self._is_ended = False
+        self.size = 0
+
+    @property
+    def is_full(self) -> bool:
+        """Whether more bytes would not be kept."""
+        return self.size >= self._most
+
+    @property
+    def raw(self) -> bytes:
+        """What is kept."""
+        return b"".join(self._parts)
+
+    def add(self, data: bytes) -> None:
+        """Take the next bytes of the message."""
+        if not self._is_ended:
+            # Two bytes of what was there before: the empty line may lie across.
+            found = _HEADER_END.search(self._tail + data if self._tail else data)
+            if found:
+                self._is_ended = True
+                self._most = min(self.size - len(self._tail) + found.end() + BODY_BYTES, HEADER_BYTES)
+            self._tail = (self._tail + data[-2:])[-2:]
+        part = data[: max(self._most - self.size, 0)]
+        self._parts.append(part)
+        self.size += len(part)
 
 
 def _messages(path: str, file: IO[bytes]) -> Iterator[Message]:
-    start = file.read(CHUNK)
+    start = _fill(file, FIRST_READ)
     if _SEPARATOR.match(start):
         yield from _mbox(path, start, file)
         return
-    raw = _head(start, file)
-    if not _FIELD.search(raw, 0, _LOOKED_AT):
+    head = _Head()
+    head.add(start)
+    while len(start) >= FIRST_READ and not head.is_full and (more := file.read(CHUNK)):
+        head.add(more)
+    raw = head.raw
+    if not raw:
+        raise DataError(f"{path}: not a message: nothing in it")
+    ended = _HEADER_END.search(raw, 0, _LOOKED_AT)
+    if not _FIELD.search(raw, 0, ended.start() if ended else _LOOKED_AT):
         raise DataError(f"{path}: not a message: no header field at its beginning")
     yield Message(path, 0, raw)
 
 
-def _head(start: bytes, file: IO[bytes]) -> bytes:
-    """The message up to where its body has begun, in whole chunks."""
-    chunks = [start]
-    ended = _HEADER_END.search(start)
-    while not ended:
-        chunk = file.read(CHUNK)
-        if not chunk:
-            return b"".join(chunks)
-        ended = _HEADER_END.search(chunks[-1][-2:] + chunk)
-        chunks.append(chunk)
-    chunks.append(file.read(BODY_BYTES))
-    return b"".join(chunks)
+def _fill(file: IO[bytes], size: int) -> bytes:
+    """The next `size` bytes, fewer only at the end: a pipe gives what it has."""
+    data = file.read(size)
+    while data and len(data) < size and (more := file.read(size - len(data))):
+        data += more
+    return data
 
 
 def _mbox(path: str, start: bytes, file: IO[bytes]) -> Iterator[Message]:
-    index, sender = -1, b""
-    kept: list[bytes] = []
-    room = BODY_BYTES
-    in_header, after_blank = False, True
-    for line in _lines(start, file):
-        found = _SEPARATOR.match(line) if after_blank else None
-        blank = line in {b"\n", b"\r\n"}
-        after_blank = blank
-        if found:
+    index, end = -1, 0
+    head, sender = _Head(), None
+    for data, separator in _pieces(start, file):
+        if separator:
             if index >= 0:
-                yield Message(path, index, b"".join(kept), sender)
-            index, kept, room, in_header = index + 1, [], BODY_BYTES, True
-            sender = b"<>" if found[1] == b"MAILER-DAEMON" else b"<" + found[1].strip(b"<>") + b">"
-        elif in_header or room > 0:
-            kept.append(line)
-            room -= 0 if in_header else len(line)
-            in_header = in_header and not blank
-    yield Message(path, index, b"".join(kept), sender)
+                yield Message(path, index, head.raw, sender, True, end)
+            index, head, sender = index + 1, _Head(), _sender(separator)
+        elif not head.is_full:
+            head.add(data)
+        end += len(data)
+    yield Message(path, index, head.raw, sender, True, end)
 
 
-def _lines(start: bytes, file: IO[bytes]) -> Iterator[bytes]:
-    """The lines of what was read already and of what comes after it; a CR alone ends none, a line is cut at a chunk."""
-    pieces = [start]
-    while pieces:
-        block = b"".join(pieces)
-        whole, newline, rest = block.rpartition(b"\n")
-        if newline:
-            yield from (line + b"\n" for line in whole.split(b"\n"))
-        elif block:
-            yield block
+def _sender(name: bytes) -> bytes | None:
+    """The envelope sender that a separator names; Mozilla's names none."""
+    if name == b"MAILER-DAEMON":
+        return b"<>"
+    return None if name == b"-" else b"<" + name.strip(b"<>") + b">"
+
+
+def _pieces(start: bytes, file: IO[bytes]) -> Iterator[tuple[bytes, bytes]]:
+    """An mbox as separator lines, each with the sender that it names, and what stands between them.
+
+    A separator follows an empty line.
+    """
+    before = b"\n\n"
+    for block in _blocks(start, file):
+        done = 0
+        for at in _candidates(block):
+            found = _SEPARATOR.match(block, at)
+            if found and _follows_empty_line(before + block[max(at - 3, 0) : at]):
+                if at > done:
+                    yield block[done:at], b""
+                done = block.find(b"\n", at) + 1 or len(block)
+                yield block[at:done], found[1] or b"-"
+        if done < len(block):
+            yield block[done:], b""
+        before = (before + block[-3:])[-3:]
+
+
+def _candidates(block: bytes) -> Iterator[int]:
+    """Where a line begins as a separator does."""
+    if block.startswith(b"From "):
+        yield 0
+    at = block.find(b"\nFrom ")
+    while at >= 0:
+        yield at + 1
+        at = block.find(b"\nFrom ", at + 1)
+
+
+def _follows_empty_line(before: bytes) -> bool:
+    return before.endswith((b"\n\n", b"\n\r\n"))
+
+
+def _blocks(start: bytes, file: IO[bytes]) -> Iterator[bytes]:
+    """What was read already and what comes after it, in blocks that end with a line; a line is cut at a chunk."""
+    rest = start
+    while True:
+        more = _fill(file, CHUNK)
+        whole, newline, tail = (rest + more).rpartition(b"\n")
+        if not more or not newline:
+            if rest or more:
+                yield rest + more
+            if not more:
+                return
             rest = b""
-        more = file.read(CHUNK)
-        if not more:
-            if rest:
-                yield rest
-            return
-        pieces = [rest, more]
-
-
-def _explained(path: str, error: OSError) -> ForebayError:
-    kind = InputError if isinstance(error, FileNotFoundError) else FileError
-    return (RightsError if isinstance(error, PermissionError) else kind)(f"{path}: {error.strerror}")
+        else:
+            yield whole + newline
+            rest = tail

@@ -33,7 +33,7 @@ def paint(text: str, kind: str, *, coloured: bool) -> str:
 def error_line(text: str) -> None:
     """A message to the operator on standard error, each line under the program's name."""
     for line in text.splitlines() or [""]:
-        print(f"forebay: {printable(line)}", file=sys.stderr)
+        sys.stderr.write(f"forebay: {printable(line)}\n")
 
 
 def json_line(value: object) -> str:
