@@ -53,7 +53,7 @@ class JsonReport:
         shown: dict[str, object] = {"path": message.path, "index": message.index, "action": verdict.action.word}
         if self._observe:
             shown["would"] = verdict.would.word
-        shown["findings"] = [_plain(each) for each in verdict.findings]
+        shown["findings"] = [plain(each) for each in verdict.findings]
         self._write(json_line(shown) + "\n")
         return True
 
@@ -78,7 +78,7 @@ class TextReport:
         name = printable(message.path) + (f", message {message.index + 1}" if message.is_boxed else "")
         lines = [f"{paint(name, 'path', coloured=self._coloured)}: {self._verdict(verdict)}"]
         for finding in verdict.findings[:MOST_SHOWN]:
-            lines += self._finding(finding, source)
+            lines += finding_lines(finding, source, coloured=self._coloured)
         more = len(verdict.findings) - MOST_SHOWN
         if more > 0:
             lines.append(f"  and {more} more {'findings' if more > 1 else 'finding'} (shown with --json)")
@@ -97,21 +97,23 @@ class TextReport:
         word = self._painted(verdict.action)
         return f"{word} (observe: would {self._painted(verdict.would)})" if self._observe else word
 
-    def _finding(self, finding: Finding, source: Source) -> list[str]:
-        action = finding.action or Action.ACCEPT
-        lines = [f"  {self._painted(action)}: {sentence(finding)}"]
-        found = mark(finding, source)
-        if found:
-            number = str(found.number) if found.number else ""
-            lines.append(f"{number:>6} | {found.line}")
-            lines.append(f"{'':>6} | {found.indent}{paint(found.sign, 'mark', coloured=self._coloured)}")
-        return lines
-
     def _painted(self, action: Action) -> str:
         return paint(action.word, action.word, coloured=self._coloured)
 
 
-def _plain(finding: Finding) -> dict[str, object]:
+def finding_lines(finding: Finding, source: Source, *, coloured: bool) -> list[str]:
+    """A finding in words, and the line that it is about with the place marked."""
+    action = finding.action or Action.ACCEPT
+    lines = [f"  {paint(action.word, action.word, coloured=coloured)}: {sentence(finding)}"]
+    found = mark(finding, source)
+    if found:
+        lines.append(f"{found.number or '':>6} | {found.line}")
+        lines.append(f"{'':>6} | {found.indent}{paint(found.sign, 'mark', coloured=coloured)}")
+    return lines
+
+
+def plain(finding: Finding) -> dict[str, object]:
+    """A finding for JSON."""
     return {
         "id": finding.id,
         "field": escape(finding.field, MOST_NAME),
