@@ -156,4 +156,7 @@ def _bracketed(address: str) -> bytes:
 
 def _as_sent(body: bytes) -> bytes:
     """The first chunk of a body, as an MTA passes it on: lines end with CRLF."""
-    return body[:BODY_BYTES].replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")[:BODY_BYTES]
+    start = body[:BODY_BYTES]
+    if b"\r\n" in start:
+        start = start.replace(b"\r\n", b"\n")
+    return start.replace(b"\n", b"\r\n")[:BODY_BYTES]

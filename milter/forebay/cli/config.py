@@ -36,9 +36,9 @@ def config() -> None:
 @config.command("check")
 @_FILE
 def check(path: str | None) -> int:
-    """Say what is wrong with the configuration, all of it at once; else what it makes forebay do.
+    """Say all that is wrong at once.
 
-    The exit status is 0 or, where something is wrong, 78.
+    Where nothing is wrong, what the configuration makes forebay do is told. The exit status is 0 or, where something is wrong, 78.
     """
     loaded, known, enabled = _load(path)
     policy = loaded.policy
@@ -65,9 +65,9 @@ def show(path: str | None, changed: bool) -> int:
 @config.command("schema")
 @_FILE
 def schema(path: str | None) -> int:
-    """Write the JSON schema of the configuration, for editors that complete and check TOML.
+    """Write the JSON schema of the file.
 
-    It has the options of every validator that is installed. The configuration is only looked at for the directory of
+    It is for editors that complete and check TOML, and has the options of every validator that is installed. The configuration is only looked at for the directory of
     local plugins.
     """
     loaded = configuration.load(path)

@@ -35,7 +35,7 @@ _LOOKED_AT = 16_384
 class Message:
     """The head of one message: where it was, its number there, the sender that an mbox line names.
 
-    `is_boxed` tells that it lay in an mbox, `end` how far that has been read.
+    `is_boxed` tells that it lay in an mbox with others, `end` how far that has been read.
     """
 
     path: str
@@ -156,7 +156,7 @@ def _mbox(path: str, start: bytes, file: IO[bytes]) -> Iterator[Message]:
         elif not head.is_full:
             head.add(data)
         end += len(data)
-    yield Message(path, index, head.raw, sender, True, end)
+    yield Message(path, index, head.raw, sender, index > 0, end)
 
 
 def _sender(name: bytes) -> bytes | None:

@@ -62,9 +62,9 @@ def validators() -> None:
 @_FILE
 @_JSON
 def list_(path: str | None, as_json: bool) -> int:
-    """List the validators, with what each does under the configuration.
+    """List them, with what each does.
 
-    While a milter runs, its state is told too. A plugin or a setting that is wrong is told on standard error, and the
+    What is told is what it does under the configuration. While a milter runs, its state is told too. A plugin or a setting that is wrong is told on standard error, and the
     exit status is 78.
     """
     config, known, mistakes = _load(path)
@@ -83,7 +83,10 @@ def list_(path: str | None, as_json: bool) -> int:
 @_JSON
 @click.argument("name", metavar="ID")
 def show(path: str | None, as_json: bool, name: str) -> int:
-    """Explain one validator: what it refuses and why, its options, and examples with what is found in them."""
+    """Explain one of them.
+
+    What it refuses and why, what it does under each preset, its options, and examples with what is found in them.
+    """
     config, known, mistakes = _load(path)
     found = next((each for each in known if each.id == name), None)
     if not found:
