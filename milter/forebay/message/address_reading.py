@@ -135,6 +135,8 @@ class Reading:
                 if place >= 0:
                     run = _EIGHT.match(self.value, place) if name == "eight" else None
                     self.note(kind, place, run.end() if run else place + 1, text)
+        if self.bang >= 0 and (place := self.value.find(b".!", self.first, self.at)) >= 0:
+            self.note("route-dot-bang", place, place + 2, 'dot before a "!"')
         if self.encoded:
             word = _ENCODED_WORD.search(self.value, self.first, self.domain_end)
             if word:

@@ -73,7 +73,7 @@ def test_tables_stand_in_the_guide() -> None:
 def lines() -> Iterator[str]:
     """The tables, as Markdown: the validators by concern, then the ids of the catalogue that are not validators."""
     for module in forebay_validators.CONCERNS:
-        title = (inspect.getdoc(module) or "").partition("\n\n")[0].replace("\n", " ")
+        title = (inspect.getdoc(module) or "").partition("\n\n")[0].replace("\n", " ").removesuffix(".")
         yield f"### {title}\n"
         yield "| id | what it does | RFC | `protect` | `strict` | from `<>` | options | bytes |"
         yield "|---|---|---|---|---|---|---|---|"
