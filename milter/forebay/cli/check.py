@@ -157,6 +157,6 @@ def _bracketed(address: str) -> bytes:
 def _as_sent(body: bytes) -> bytes:
     """The first chunk of a body, as an MTA passes it on: lines end with CRLF."""
     start = body[:BODY_BYTES]
-    if b"\r\n" in start:
+    if b"\r" in start:
         start = start.replace(b"\r\n", b"\n")
     return start.replace(b"\n", b"\r\n")[:BODY_BYTES]

@@ -24,6 +24,8 @@ COMMANDS = {
 """Each is the attribute of its own name in the module of its own name: imported when it is called, and not before."""
 
 INTERRUPTED = 130
+CUT_OFF = 141
+"""As shells tell of a program that SIGINT or SIGPIPE ended: whoever read the output has seen enough."""
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -75,6 +77,8 @@ def run(arguments: list[str] | None = None) -> int:
         return os.EX_USAGE
     except (KeyboardInterrupt, click.Abort):
         return INTERRUPTED
+    except SystemExit as error:
+        return CUT_OFF if error.code == 1 else os.EX_OK  # click makes a 1 of a broken pipe, a 0 of a completion
     except OSError as error:
         return _output_failed(error)
     return status if isinstance(status, int) else os.EX_OK
@@ -95,7 +99,7 @@ def _output_failed(error: OSError) -> int:
         raise error
     # What is left in the buffer must not fail once more at exit.
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    if isinstance(error, BrokenPipeError):  # whoever read the output has seen enough
-        return os.EX_OK
+    if isinstance(error, BrokenPipeError):
+        return CUT_OFF
     error_line(f"the output cannot be written: {error.strerror}")
     return os.EX_IOERR
