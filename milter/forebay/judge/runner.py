@@ -120,14 +120,15 @@ class Judge:
         return case.verdict(observe=self._observe)
 
     def _judge(self, case: Case, body: bytes) -> None:
-        fields, plan = case.fields, self._plan
-        measured = self._scan(case, b"", -1, measures.measure, fields)
+        plan = self._plan
+        names = [name.lower() for name, _ in case.fields]
+        values = [value for _, value in case.fields]
+        measured = self._scan(case, b"", -1, _measure, (names, values))
         if case.is_decided:
             return
-        names = [name.lower() for name, _ in fields]
-        self._look_at_lines(case, measured)
-        self._look_at_fields(case, names)
-        if not presence.usual(names, fields):
+        self._look_at_lines(case, values, measured)
+        self._look_at_fields(case, names, values)
+        if not presence.usual(names, values):
             self._scan(case, b"", -1, presence.diagnose, case.header)
         self._look_at_path(case, _SENDER, case.envelope.sender)
         for recipient in case.envelope.recipients:
@@ -137,8 +138,8 @@ class Judge:
         if plan.header or plan.envelope or plan.body:
             self._ask_about_all(case, names, body)
 
-    def _look_at_lines(self, case: Case, measured: Diagnosis) -> None:
-        plain = lines.plain([value for _, value in case.fields])
+    def _look_at_lines(self, case: Case, values: list[bytes], measured: Diagnosis) -> None:
+        plain = lines.plain(values)
         longest = sum(peak.value for peak in map(measured.peaks.get, _SIZES) if peak)
         if plain and longest < self._plan.short:
             return
@@ -146,10 +147,10 @@ class Judge:
             if len(name) + len(value) >= self._plan.short or not (plain or lines.plain((value,))):
                 self._scan(case, name, index, lines.diagnose, case.field(index))
 
-    def _look_at_fields(self, case: Case, names: list[bytes]) -> None:
-        by_name, other = self._plan.by_name, self._plan.other
-        for index, (_, value) in enumerate(case.fields):
-            plan = by_name.get(names[index], other)
+    def _look_at_fields(self, case: Case, names: list[bytes], values: list[bytes]) -> None:
+        plan_of, other = self._plan.by_name.get, self._plan.other
+        for index, value in enumerate(values):
+            plan = plan_of(names[index], other)
             if plan is None:
                 if b"=?" in value:
                     self._look_at_encoded_words(case, index)
@@ -223,6 +224,11 @@ def _encoded_words(field: Field) -> Diagnosis:
 
 def _start_of_body(given: tuple[bytes, frozenset[bytes]]) -> Diagnosis:
     return body_start.diagnose(*given)
+
+
+def _measure(given: tuple[list[bytes], list[bytes]]) -> Diagnosis:
+    names, values = given
+    return measures.measure(names, values)
 
 
 def _path(given: tuple[bytes, bool]) -> Diagnosis:

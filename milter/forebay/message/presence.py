@@ -45,33 +45,37 @@ _IDENTITY: Final = frozenset({b"7bit", b"8bit", b"binary"})
 _ALWAYS: Final = frozenset(name for name, _, _ in _REQUIRED)
 
 
-def usual(names: Sequence[bytes], fields: Sequence[tuple[bytes, bytes]] = ()) -> bool:
+def usual(names: Sequence[bytes], values: Sequence[bytes]) -> bool:
     """Whether `diagnose` would find nothing, by lower-case names: a quick look that errs towards False only."""
     present = set(names)
     if not present >= _ALWAYS or present.isdisjoint(_DESTINATIONS) or not present.isdisjoint(_SPECIAL):
         return False
-    if b"content-type" in present and b"mime-version" not in present:
+    if b"mime-version" not in present and not present.isdisjoint(_MIME_PRECISE):
         return False
     if len([name for name in names if name in _ONCE]) != len(present & _ONCE):
         return False
-    for name, (_, value) in zip(names, fields, strict=False):
-        if name == b"from":
-            if b"," in value and b"sender" not in present:
-                return False
-        elif not value or value.isspace():
-            return False
-    return b"content-transfer-encoding" not in present or not _may_be_encoded(names, fields)
+    if not all(map(bytes.strip, values)) and _is_empty(names, values):
+        return False
+    if b"sender" not in present and _may_be_several(values[names.index(b"from")]):
+        return False
+    return b"content-transfer-encoding" not in present or not _may_be_encoded(names, values)
 
 
-def _may_be_encoded(names: Sequence[bytes], fields: Sequence[tuple[bytes, bytes]]) -> bool:
-    """Whether this may be a multipart or message that is encoded as a whole."""
-    composite = encoded = False
-    for name, (_, value) in zip(names, fields, strict=False):
-        if name == b"content-type":
-            composite = composite or _MAY_BE_COMPOSITE(value) is not None
-        elif name == b"content-transfer-encoding":
-            encoded = encoded or value.strip(b" \t\n").lower() not in _IDENTITY
-    return composite and encoded
+def _is_empty(names: Sequence[bytes], values: Sequence[bytes]) -> bool:
+    """Whether a field stands without the value that its grammar demands."""
+    return any(name in _STRUCTURED and not value.strip() for name, value in zip(names, values, strict=True))
+
+
+def _may_be_several(author: bytes) -> bool:
+    """Whether this value may hold two mailboxes: each has an @, and something between them."""
+    return author.count(b"@") > 1 and (b"," in author or b";" in author or author.count(b">") > 1)
+
+
+def _may_be_encoded(names: Sequence[bytes], values: Sequence[bytes]) -> bool:
+    """Whether this may be a multipart or message that is encoded as a whole; both fields stand at most once."""
+    if b"content-type" not in names or not _MAY_BE_COMPOSITE(values[names.index(b"content-type")]):
+        return False
+    return values[names.index(b"content-transfer-encoding")].strip(b" \t\n").lower() not in _IDENTITY
 
 
 def diagnose(header: Header) -> Diagnosis:

@@ -23,7 +23,9 @@ MOST_ERRORS: Final = 1000
 _FWS: Final = rb"(?:[ \t]++(?:\n[ \t]++)?+|\n[ \t]++)?+"  # section 3.2.2, folds as LF
 _ATOM: Final = rb"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]++"  # section 3.2.3
 _PHRASE_ATOM: Final = rb"[A-Za-z0-9!#$%&'*+/=?^_`{|}~\x80-\xff-]++"
-_QUOTED: Final = rb'"(?:[\x20!#-\[\]-~\t\x80-\xff]|\n(?=[ \t])|\\[\x20-~])*+"'  # section 3.2.4
+_QUOTED: Final = (  # section 3.2.4, without what may be an encoded-word
+    rb'"(?:[\x20!#-<>-\[\]-~\t\x80-\xff]++|=(?!\?)|\n(?=[ \t])|\\(?!=\?)[\x20-~])*+"'
+)
 _LABEL: Final = rb"[A-Za-z0-9](?:[A-Za-z0-9]|-++(?=[A-Za-z0-9]))*+"  # RFC 5321 section 4.1.2
 _ADDR_SPEC: Final = (  # section 3.4.1; local part at most 64 bytes, without what routes or encodes
     rb"(?=[^@]{1,64}@)[A-Za-z0-9#$&'*+/=^_`{|}~-]++(?:\.[A-Za-z0-9#$&'*+/=^_`{|}~-]++)*+@"
@@ -60,9 +62,7 @@ def recognise_list(value: bytes) -> bool:
 
 
 def _plain(value: bytes) -> bool:
-    """No encoded-word may stand in quotes, no character is invisible: where they may be, the scanner looks."""
-    if b"=?" in value and b'"' in value:
-        return False
+    """No character is invisible: where one may be, the scanner looks."""
     return value.isascii() or not _BIDI.search(value)
 
 

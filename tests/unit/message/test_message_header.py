@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,7 +12,15 @@ from forebay.message import lines, measures, presence
 from forebay.message.field import Field
 from forebay.message.header import Header
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 GOOD = ((b"From", b" a@b"), (b"To", b" c@d"), (b"Date", b" x"), (b"Message-ID", b" <x@y>"), (b"Subject", b" hi"))
+
+
+def columns(fields: Sequence[tuple[bytes, bytes]]) -> tuple[list[bytes], list[bytes]]:
+    """Lower-case names, and values."""
+    return [name.lower() for name, _ in fields], [value for _, value in fields]
 
 
 def noted(*fields: tuple[bytes, bytes]) -> list[tuple[str, int]]:
@@ -59,7 +69,7 @@ def test_plain_means_nothing_to_note(values: list[bytes]) -> None:
 def test_measures_of_a_header() -> None:
     """Bytes, fields, and the repeats of address fields, with the field that is the largest."""
     fields = [(b"To", b" a"), (b"to", b" b"), (b"From", b" 12345"), (b"Received", b" x"), (b"X-Longer", b" 1234567")]
-    peaks = measures.measure(fields).peaks
+    peaks = measures.measure(*columns(fields)).peaks
     values = {name: (peak.value, peak.field_index) for name, peak in peaks.items()}
     assert values == {
         "header-bytes": (sum(len(name) + len(value) + 2 for name, value in fields), -1),
@@ -75,13 +85,13 @@ def test_measures_of_a_header() -> None:
 @pytest.mark.parametrize("name", [b"", b"a b", b"a:b", b"\xe9", b"a\x00"])
 def test_a_wrong_name_is_noted(name: bytes) -> None:
     """A field name is visible ASCII without a colon."""
-    (defect,) = measures.measure([(b"To", b""), (name, b"")]).defects
+    (defect,) = measures.measure([b"to", name], [b"", b""]).defects
     assert (defect.kind, defect.field_index) == ("name-invalid", 1)
 
 
 def test_a_usual_header_has_nothing_to_note() -> None:
     """From, To, Date, Message-ID, once each."""
-    assert presence.usual([name.lower() for name, _ in GOOD], GOOD)
+    assert presence.usual(*columns(GOOD))
     assert noted(*GOOD) == []
 
 
@@ -113,12 +123,12 @@ def test_a_usual_header_has_nothing_to_note() -> None:
 def test_what_is_missing_or_repeated(fields: tuple[tuple[bytes, bytes], ...], wanted: list[tuple[str, int]]) -> None:
     """Each kind of missing, repeated or empty field is noted; the quick look does not call such a header usual."""
     assert noted(*fields) == wanted
-    assert not presence.usual([name.lower() for name, _ in fields], fields)
+    assert not presence.usual(*columns(fields))
 
 
 @given(st.lists(st.sampled_from([*(name for name, _ in GOOD), b"Cc", b"Sender", b"Content-Type", b"MIME-Version"])))
 def test_usual_means_nothing_to_note(names: list[bytes]) -> None:
     """The quick look errs on the side of looking closely."""
     fields = [(name, b" a@b") for name in names]
-    if presence.usual([name.lower() for name in names], fields):
+    if presence.usual(*columns(fields)):
         assert noted(*fields) == []
