@@ -25,8 +25,8 @@ FIRST_READ = 64 << 10
 CHUNK = 1 << 20
 
 _HEADER_END = re.compile(rb"\n\r?\n")
-_SEPARATOR = re.compile(rb"From (\S*+) [^\n:]{0,64}\d\d:\d\d")
-"""The line that begins a message in an mbox: with a time, so that prose is not taken for it."""
+_SEPARATOR = re.compile(rb"From (\S*+) [^\n:]{0,64}(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[^\n:]{1,20}\d\d:\d\d")
+"""The line that begins a message in an mbox (RFC 4155 appendix A): with day and time, so that it is no prose."""
 _FIELD = re.compile(rb"^[!-9;-~]++[ \t]*+:", re.MULTILINE)
 _LOOKED_AT = 16_384
 
