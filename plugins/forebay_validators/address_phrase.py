@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from forebay.api import ACCEPT, QUARANTINE, TAG, DefectValidator, Example, validator
+from forebay.api import ACCEPT, QUARANTINE, REJECT, TAG, DefectValidator, Example, validator
 
 
 @validator(
@@ -81,6 +81,7 @@ class AddressPhrasePeriod(DefectValidator):
     group="address",
     action=TAG,
     author_action=QUARANTINE,
+    strict=REJECT,
     good=[b'From: "Doe, John" <j@example.org>'],
     bad=[b"From: Doe, John <j@example.org>", Example(b"To: Doe, John <j@example.org>", action=TAG)],
 )

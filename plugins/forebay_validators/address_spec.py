@@ -13,6 +13,7 @@ BOUNCE = b"<>"
     group="address",
     action=QUARANTINE,
     author_action=REJECT,
+    strict=REJECT,
     good=[b'To: "a@b"@example.org'],
     bad=[b"From: a@b@example.org", Example(b"To: a@b@example.org", action=QUARANTINE)],
 )

@@ -165,6 +165,7 @@ class GroupSyntaxInFrom(DefectValidator):
     group="ambiguity",
     action=QUARANTINE,
     author_action=REJECT,
+    strict=REJECT,
     good=[b"From: =?utf-8?q?caf=C3=A9?= <a@example.org>"],
     bad=[
         b"From: <=?utf-8?q?a=40b?=@example.org>",
