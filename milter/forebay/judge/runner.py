@@ -86,6 +86,11 @@ class Judge:
         return tuple(each.id for each in self._plan.enabled)
 
     @property
+    def third_party(self) -> tuple[str, ...]:
+        """The ids of those that forebay did not bring along."""
+        return tuple(each.id for each in self._plan.enabled if each.breaker)
+
+    @property
     def benched(self) -> tuple[str, ...]:
         """The ids of third-party validators that sit out for burning too much CPU time."""
         now = time.monotonic()

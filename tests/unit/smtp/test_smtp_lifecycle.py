@@ -13,7 +13,7 @@ import tempfile
 import time
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -150,11 +150,11 @@ def test_a_plugin_that_breaks_is_refused_at_a_reload() -> None:
         assert service.send(CLEAN).action.word == "accept"
 
 
-def status(config: Path) -> dict[str, object]:
+def status(config: Path) -> dict[str, Any]:
     """What `forebay status` says of a milter that runs."""
     command = (*FOREBAY, "status", "--json", "--config", str(config))
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    said: dict[str, object] = json.loads(done.stdout)["milter"]
+    said: dict[str, Any] = json.loads(done.stdout)["milter"]
     return said
 
 
