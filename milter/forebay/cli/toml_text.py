@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from forebay.config_mistakes import dotted
-
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+_BARE = re.compile(r"[A-Za-z0-9_-]+")
 
 
 def document(tables: Iterable[tuple[tuple[str, ...], Mapping[str, object]]]) -> str:
     """Tables, each with its path; those without a setting are left out. A setting that is None has no value in TOML."""
     parts = []
     for path, settings in tables:
-        lines = [f"{dotted((name,))} = {value(each)}" for name, each in settings.items() if each is not None]
+        lines = [f"{_key(name)} = {value(each)}" for name, each in settings.items() if each is not None]
         if lines:
-            parts.append("\n".join([f"[{dotted(path)}]", *lines]))
+            parts.append("\n".join([f"[{'.'.join(map(_key, path))}]", *lines]))
     return "\n\n".join(parts)
 
 
@@ -29,12 +30,20 @@ def value(given: object) -> str:
     if isinstance(given, int | float):
         return str(given)
     if isinstance(given, Mapping):
-        inside = ", ".join(f"{dotted((str(name),))} = {value(each)}" for name, each in given.items())
+        inside = ", ".join(f"{_key(str(name))} = {value(each)}" for name, each in given.items())
         return f"{{ {inside} }}" if inside else "{}"
     if isinstance(given, list | tuple | set | frozenset):
         return f"[{', '.join(map(value, given))}]"
-    # JSON's escapes are TOML's, and so is ASCII but for DEL.
-    return json.dumps(_whole(str(given)), ensure_ascii=False).replace("\x7f", "\\u007f")
+    return _string(str(given))
+
+
+def _key(name: str) -> str:
+    return name if _BARE.fullmatch(name) else _string(name)
+
+
+def _string(text: str) -> str:
+    """A basic string: JSON's escapes are TOML's, but that TOML escapes DEL too."""
+    return json.dumps(_whole(text), ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _whole(text: str) -> str:

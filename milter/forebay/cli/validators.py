@@ -97,7 +97,7 @@ def show(path: str | None, as_json: bool, name: str) -> int:
         examples = {"good": [_example(each) for each in found.good], "bad": [_found(found, each) for each in found.bad]}
         click.echo(json_line(_plain(found, states) | {"doc": found.doc} | examples))
     else:
-        for line in _page(found, states, coloured=colours(sys.stdout)):
+        for line in explain(found, states, coloured=colours(sys.stdout)):
             click.echo(line)
     return _told(config, mistakes)
 
@@ -147,7 +147,7 @@ def _effective(entry: Entry) -> str:
     return f"{entry.effective} ({entry.effective_author} in From, Sender)"
 
 
-def _page(entry: Entry, states: dict[str, State] | None, *, coloured: bool) -> Iterator[str]:
+def explain(entry: Entry, states: dict[str, State] | None, *, coloured: bool) -> Iterator[str]:
     """All that there is to say of one validator, for a person."""
     yield from _title(entry)
     yield ""
