@@ -72,7 +72,9 @@ def short(budgets: Budgets) -> int:
     """Below which size a field without defects of its bytes, name and colon included, exceeds no budget of lines."""
     line_bytes = (budget.lowest for budget in budgets.get("line-bytes", ()))
     fold_lines = (budget.lowest * BYTES_PER_LINE for budget in budgets.get("fold-lines", ()))
-    return min((*line_bytes, *fold_lines), default=sys.maxsize)
+    # Of the whole header the longest field is known: one that certain fields may not exceed is looked for in those.
+    field_bytes = (budget.lowest for budget in budgets.get("field-bytes", ()) if budget.validator.fields)
+    return min((*line_bytes, *fold_lines, *field_bytes), default=sys.maxsize)
 
 
 def trusts_words(budgets: Budgets) -> bool:

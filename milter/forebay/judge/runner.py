@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from forebay.judge.case import Case
@@ -135,9 +136,7 @@ class Judge:
         self._look_at_fields(case, names, values)
         if not presence.usual(names, values):
             self._scan(case, b"", -1, presence.diagnose, case.header)
-        self._look_at_path(case, _SENDER, case.envelope.sender)
-        for recipient in case.envelope.recipients:
-            self._look_at_path(case, _RECIPIENT, recipient)
+        self._look_at_paths(case)
         if body and plan.needs_body:
             self._scan(case, _BODY, -1, _start_of_body, (body, frozenset(names)))
         if plan.header or plan.envelope or plan.body:
@@ -148,9 +147,16 @@ class Judge:
         longest = sum(peak.value for peak in map(measured.peaks.get, _SIZES) if peak)
         if plain and longest < self._plan.short:
             return
+        short, smtputf8 = self._plan.short, case.envelope.smtputf8
         for index, (name, value) in enumerate(case.fields):
-            if len(name) + len(value) >= self._plan.short or not (plain or lines.plain((value,))):
+            if len(name) + len(value) >= short:
                 self._scan(case, name, index, lines.diagnose, case.field(index))
+            elif not plain and not lines.plain((value,)):
+                self._scan(case, name, index, partial(lines.look, smtputf8=smtputf8), value)
+            else:
+                continue
+            if case.is_full:
+                return
 
     def _look_at_fields(self, case: Case, names: list[bytes], values: list[bytes]) -> None:
         plan_of, other = self._plan.by_name.get, self._plan.other
@@ -161,6 +167,8 @@ class Judge:
                     self._look_at_encoded_words(case, index)
             elif len(value) > plan.quick or not plan.recognise(value):
                 self._look_closely(case, index, plan, recognised=False)
+                if case.is_full:
+                    return
             elif plan.coded:
                 self._look_closely(case, index, plan, recognised=True)
             elif b"=?" in value:
@@ -180,6 +188,13 @@ class Judge:
             return
         field = case.field(index)
         self._scan(case, field.name, index, _encoded_words, field)
+
+    def _look_at_paths(self, case: Case) -> None:
+        self._look_at_path(case, _SENDER, case.envelope.sender)
+        for recipient in case.envelope.recipients:
+            self._look_at_path(case, _RECIPIENT, recipient)
+            if case.is_decided:  # which of them it is, nobody asks
+                return
 
     def _look_at_path(self, case: Case, name: bytes, path: bytes) -> None:
         if len(path) > self._plan.quick_path or not rfc5321.recognise(path):

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from forebay.message.address_events import HANDLERS
 from forebay.message.address_reading import Mailbox, Reading
 from forebay.message.address_table import AUTOMATON, PURE, SHIFT, State
-
-if TYPE_CHECKING:
-    from forebay.message.diagnosis import Diagnosis
+from forebay.message.diagnosis import Diagnosis
 
 __all__ = ["MOST_ERRORS", "AddressList", "Mailbox", "recognise_list", "recognise_mailbox", "scan"]
 
@@ -83,11 +81,21 @@ def scan(value: bytes, *, author: bool = False, optional: bool = False, smtputf8
     `author` where one mailbox and no group is expected, `optional` where there need be no address: Bcc (RFC 5322
     section 3.6.3).
     """
+    if not value.strip(b" \t\n"):
+        return _nothing(len(value), optional=optional)
     reading = read(value, author=author, optional=optional, smtputf8=smtputf8)
     bidi = None if value.isascii() else _BIDI.search(value)
     if bidi:
         reading.diagnosis.note("bidi-or-zero-width", *bidi.span(), "invisible character")
     return AddressList(tuple(reading.mailboxes), reading.diagnosis)
+
+
+def _nothing(size: int, *, optional: bool) -> AddressList:
+    """What is read in a value of blanks: many programs write fields without one."""
+    diagnosis = Diagnosis()
+    if not optional:
+        diagnosis.note("list-empty", 0, size, "no address")
+    return AddressList((), diagnosis)
 
 
 def read(value: bytes, *, author: bool = False, optional: bool = False, smtputf8: bool = False) -> Reading:
@@ -155,7 +163,7 @@ def _end_list(r: Reading, at: int, state: int) -> None:
 
 def _measure(r: Reading) -> None:
     diagnosis, end = r.diagnosis, len(r.value)
-    tokens = sum(1 for _ in _TOKEN.finditer(r.value))
+    _, tokens = _TOKEN.subn(b"", r.value)  # counts them faster than anything else, without an object for each
     diagnosis.measure("addresses", r.addresses, 0, end)
     diagnosis.measure("address-tokens", tokens, 0, end)
     errors = r.errors + r.lapses
