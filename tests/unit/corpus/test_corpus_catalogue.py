@@ -13,7 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import forebay_validators
+from forebay.api import DEFECTS, MEASURES, BudgetValidator, DefectValidator, validator
+from forebay.config import Config
 from forebay.judge.catalogue import Entry, catalogue
+from forebay.testing import Message, Runner, run_examples
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,7 +31,9 @@ ANSWERS = tomllib.loads((ROOT / "plugins" / "forebay_validators" / "answers.toml
 MERGED, SPLIT, LEFT_OUT = ANSWERS["merged"], ANSWERS["split"], ANSWERS["left_out"]
 ENTRIES = {each.id: each for each in catalogue() if each.plugin == forebay_validators.plugin.name}
 
-_BYTES = re.compile(r"Bytes: (.*)\Z", re.DOTALL)
+VERBS = {"accept": "Counts", "tag": "Tags", "quarantine": "Quarantines", "reject": "Refuses"}
+
+_BYTES = re.compile(r"Bytes:\s(.*)\Z", re.DOTALL)
 
 
 def test_each_id_is_answered() -> None:
@@ -49,13 +54,45 @@ def test_each_validator_answers_an_id() -> None:
     assert set(ENTRIES) - set(CATALOGUE) <= named
 
 
-def test_each_validator_shows_bytes() -> None:
-    """Every docstring says what is refused in one sentence, then why, and ends with bytes that show it."""
+def test_each_docstring_tells() -> None:
+    """Every docstring says in one sentence what is done to what, then why, and ends with bytes that show it."""
     for entry in ENTRIES.values():
-        assert entry.doc.startswith(entry.summary.split()[0]), entry.id
+        assert entry.summary.split()[0] == VERBS[entry.actions["protect"].partition("/")[0]], entry.id
+        if entry.author:
+            assert f"{VERBS[entry.author['protect']].lower()} it in From and Sender" in entry.summary.replace(
+                "them", "it"
+            )
         assert entry.doc.partition("\n\n")[2], entry.id
         assert "`" in shown_bytes(entry), entry.id
         assert entry.rfc, entry.id
+
+
+def test_examples() -> None:
+    """Every example, good and bad, is run through the real runner, and gets the action that it states."""
+    run_examples(forebay_validators.plugin)
+
+
+def test_each_kind_is_found() -> None:
+    """Every defect of the interface is found in some bad example, and some validator answers for it and each measure."""
+    validators = forebay_validators.plugin.validators
+    answered = {kind for each in validators if issubclass(each, DefectValidator) for kind in each.defects}
+    assert answered == set(DEFECTS)
+    assert {each.measure for each in validators if issubclass(each, BudgetValidator)} == set(MEASURES)
+    runner = Runner([reporter(kind) for kind in DEFECTS], Config())
+    messages = [cut(example) for each in validators for example in each.spec.bad for cut in (Message.of, Message.cut)]
+    assert {found.id for message in messages for found in runner.run(message)} == {f"found-{kind}" for kind in DEFECTS}
+
+
+def reporter(kind: str) -> type[DefectValidator]:
+    """A validator that finds one defect."""
+
+    @validator(id=f"found-{kind}", rfc="")
+    class Reporter(DefectValidator):
+        """Tags one defect."""
+
+        defects = (kind,)
+
+    return Reporter
 
 
 def test_tables_stand_in_the_guide() -> None:
