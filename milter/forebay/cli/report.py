@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     class Report(Protocol):
         """Takes the messages in their order."""
 
-        def add(self, message: Message, verdict: Verdict, source: Source) -> bool:
-            """Take a message; true where something was written of it."""
+        def add(self, message: Message, verdict: Verdict, source: Source) -> None:
+            """Take a message, and write what is to be said of it."""
 
         def close(self) -> None:
             """Write what can only be said at the end."""
@@ -48,14 +48,13 @@ class JsonReport:
         self._write = stream.write
         self._observe = observe
 
-    def add(self, message: Message, verdict: Verdict, _: Source) -> bool:
+    def add(self, message: Message, verdict: Verdict, _: Source) -> None:
         """Write the verdict."""
         shown: dict[str, object] = {"path": message.path, "index": message.index, "action": verdict.action.word}
         if self._observe:
             shown["would"] = verdict.would.word
         shown["findings"] = [plain(each) for each in verdict.findings]
         self._write(json_line(shown) + "\n")
-        return True
 
     def close(self) -> None:
         """Nothing is left to say."""
@@ -70,11 +69,11 @@ class TextReport:
         self._coloured = colours(stream)
         self._counts: Counter[Action] = Counter()
 
-    def add(self, message: Message, verdict: Verdict, source: Source) -> bool:
+    def add(self, message: Message, verdict: Verdict, source: Source) -> None:
         """Write the verdict and its findings, each with its mark."""
         self._counts[verdict.would] += 1
         if not verdict.findings:
-            return False
+            return
         name = printable(message.path) + (f", message {message.index + 1}" if message.is_boxed else "")
         lines = [f"{paint(name, 'path', coloured=self._coloured)}: {self._verdict(verdict)}"]
         for finding in verdict.findings[:MOST_SHOWN]:
@@ -83,7 +82,6 @@ class TextReport:
         if more > 0:
             lines.append(f"  and {more} more {'findings' if more > 1 else 'finding'} (shown with --json)")
         self._write("\n".join(lines) + "\n\n")
-        return True
 
     def close(self) -> None:
         """Write how many messages there were, and what became of them."""
