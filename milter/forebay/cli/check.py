@@ -158,6 +158,7 @@ def _bracketed(address: str) -> bytes:
 def _as_sent(body: bytes) -> bytes:
     """The first chunk of a body, as an MTA passes it on: lines end with CRLF."""
     start = body[:BODY_BYTES]
-    if b"\r" in start:
-        start = start.replace(b"\r\n", b"\n")
-    return start.replace(b"\n", b"\r\n")[:BODY_BYTES]
+    ended = start.count(b"\r\n") if b"\r" in start else 0
+    if ended and ended == start.count(b"\n"):
+        return start
+    return start.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")[:BODY_BYTES]
