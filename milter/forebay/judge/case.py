@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 _ON_ERROR = {"tag": Action.TAG, "tempfail": Action.TEMPFAIL}
 
 
+MOST_SHARED = 32
+"""Field objects that are kept: with what was read in it, one takes many times its bytes."""
+
+
 class Case:
     """Field objects are made when first asked for, and shared: a message that is recognised has none."""
 
@@ -44,7 +48,9 @@ class Case:
         """The field at this place."""
         field = self._made.get(index)
         if field is None:
-            field = self._made[index] = Field(index, *self.fields[index], self.envelope.smtputf8)
+            field = Field(index, *self.fields[index], self.envelope.smtputf8)
+            if len(self._made) < MOST_SHARED:
+                self._made[index] = field
         return field
 
     @property

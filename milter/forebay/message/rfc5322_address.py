@@ -39,9 +39,12 @@ _MAILBOX: Final = rb"(?>" + _ADDR_SPEC + rb"(?=" + _FWS + rb"(?:,|\Z))|" + _NAME
 _ONE: Final = re.compile(_FWS + _MAILBOX + _FWS)
 _LIST: Final = re.compile(_FWS + _MAILBOX + rb"(?:" + _FWS + rb"," + _FWS + _MAILBOX + rb")*+" + _FWS)
 
-_TOKEN: Final = re.compile(  # section 3.2.3 and 3.2.4: an atom, a quoted string, a comment or a special
-    rb"[^\x00-\x20()<>\[\]:;@\\,.\"\x7f]++"
-    rb'|"(?:[^"\\]|\\.)*+"?+|\((?:[^()\\]|\\.)*+\)?+|[()<>\[\]:;@\\,.]',
+MOST_TOKENS: Final = 65_536
+"""Tokens that are counted in one value."""
+
+_TOKEN: Final = re.compile(  # section 3.2.3 and 3.2.4: an atom, a quoted string, a comment or a special, and blanks
+    rb"(?:[^\x00-\x20()<>\[\]:;@\\,.\"\x7f]++"
+    rb'|"(?:[^"\\]|\\.)*+"?+|\((?:[^()\\]|\\.)*+\)?+|[()<>\[\]:;@\\,.])[\x00-\x20\x7f]*+',
     re.DOTALL,
 )
 
@@ -163,7 +166,7 @@ def _end_list(r: Reading, at: int, state: int) -> None:
 
 def _measure(r: Reading) -> None:
     diagnosis, end = r.diagnosis, len(r.value)
-    _, tokens = _TOKEN.subn(b"", r.value)  # counts them faster than anything else, without an object for each
+    tokens = len(_TOKEN.split(r.value, MOST_TOKENS)) - 1  # nothing is between them, and nothing counts them faster
     diagnosis.measure("addresses", r.addresses, 0, end)
     diagnosis.measure("address-tokens", tokens, 0, end)
     errors = r.errors + r.lapses

@@ -35,7 +35,7 @@ ADDRESSES: Final[Reader] = (b"To", rfc5322_address.recognise_list, lambda field:
 SIZES: Final = (30_000, 120_000, 1_000_000) if LONG else (15_000,)
 """Of the smaller one of each two that are compared. The test of the whole judge has larger ones."""
 
-HEADERS: Final = (1_000, 60_000) if LONG else (1_000, 12_000)
+HEADERS: Final = (1_000, 60_000) if LONG else (6_000,)
 
 
 def read(reader: Reader, value: bytes) -> object:
