@@ -19,8 +19,8 @@ BOUNCE = b"<>"
 class AddressSemicolonSeparator(DefectValidator):
     """Tags a semicolon where a comma belongs.
 
-    It ends a group and nothing else; Outlook shows it between addresses, and people copy it.
-    Bytes: `To: a@example.org; b@example.org`.
+    It ends a group and nothing else: one parser gives up there, another reads on. Outlook shows it between addresses, and
+    people copy it. Bytes: `To: a@example.org; b@example.org`.
     """
 
     defects = ("semicolon-separator",)

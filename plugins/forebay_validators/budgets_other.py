@@ -192,7 +192,7 @@ class ParameterContinuationBomb(BudgetValidator):
 class ParameterContinuationIndex(BudgetValidator):
     """Refuses a parameter section with a number above 999.
 
-    A table of that size is made for it.
+    A parser that makes a table of that size for it has no memory left.
     Bytes: `Content-Disposition: attachment; filename*0=a; filename*999999999=b`.
     """
 

