@@ -23,7 +23,7 @@ ALLOWED = {
     "api": {"api", "message"},
     "judge": {"judge", "api", "message", *COMMON},
     "smtp": {"smtp", "judge", "api", "message", *COMMON},
-    "quickstart": {"quickstart", "errors"},
+    "quickstart": {"quickstart", "errors", "message"},
     "testing": {"testing", "judge", "smtp", "api", "message", *COMMON},
     "cli": {"cli", "smtp", "quickstart", "testing", "judge", "api", "message", *COMMON},
 }

@@ -26,8 +26,10 @@ DEADLINE = 60.0
 def service() -> Iterator[MilterService]:
     """One milter for all of these tests."""
     with milter_service(milter="workers = 2") as running:
-        with running.client():
-            pass
+        until = time.monotonic() + DEADLINE
+        while get(running, "/healthz")[0] != http.HTTPStatus.OK:
+            assert time.monotonic() < until
+            time.sleep(0.02)
         yield running
 
 
