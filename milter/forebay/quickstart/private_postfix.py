@@ -173,11 +173,13 @@ class PrivatePostfix:
         deliverer = pwd.getpwnam(DELIVERER)
         for folder in (etc, delivered, self.folder / "data"):
             folder.mkdir(exist_ok=True)
+            folder.chmod(0o755)
         os.chown(delivered, deliverer.pw_uid, deliverer.pw_gid)
         os.chown(self.folder / "data", pwd.getpwnam(OWNER).pw_uid, -1)
         _make_queue(queue)
         places = {"folder": self.folder, "port": self.port, "deliverer": DELIVERER}
         (self.folder / "deliver").write_text(DELIVER.format(**places))
+        (self.folder / "deliver").chmod(0o644)
         (etc / "master.cf").write_text(MASTER_CF.format(**places))
         settings = {**self._private_settings(), **self._settings}
         (etc / "main.cf").write_text("".join(f"{name} = {value}\n" for name, value in settings.items()))
@@ -265,6 +267,7 @@ def _make_queue(queue: Path) -> None:
     """Make the queue as `postfix start` would: each folder belongs to the user who works in it."""
     owner, group = pwd.getpwnam(OWNER).pw_uid, grp.getgrnam(GROUP).gr_gid
     (queue / "pid").mkdir(parents=True, exist_ok=True)
+    queue.chmod(0o755)  # whatever the umask: it is not only root who works here
     for name in QUEUE_OF_OWNER:
         (queue / name).mkdir(mode=0o700, exist_ok=True)
         os.chown(queue / name, owner, -1)

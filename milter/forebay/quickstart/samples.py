@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum
 from typing import TYPE_CHECKING, Final
-
-from forebay.message.finding import Action
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,6 +19,15 @@ _FIELDS: Final = {
     b"Date": b"Thu, 26 Nov 2026 10:00:00 +0000",
     b"Message-ID": b"<20261126100000.1@example.org>",
 }
+
+
+class Action(Enum):
+    """What becomes of a message."""
+
+    ACCEPT = "accept"
+    TAG = "tag"
+    QUARANTINE = "quarantine"
+    REJECT = "reject"
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from forebay.message.finding import Action
 from forebay.quickstart.raw_smtp import RawClient
-from forebay.quickstart.samples import SAMPLES, SENDER, Sample
+from forebay.quickstart.samples import SAMPLES, SENDER, Action, Sample
 
 if TYPE_CHECKING:
     from collections.abc import Callable
