@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 FILE = Path(__file__).resolve().parents[2] / "corpus" / "killers.toml"
 CORPUS = tomllib.loads(FILE.read_text(encoding="utf-8"))
-KILLERS, TAGGED = CORPUS["killer"], CORPUS["tagged"]
+KILLERS, TAGGED, ACCEPTED = CORPUS["killer"], CORPUS["tagged"], CORPUS["accepted"]
 
 ORDINARY = {
     b"from": b" a@example.org",
@@ -58,6 +58,12 @@ def test_what_ordinary_mail_has_is_tagged(tagged: dict[str, Any]) -> None:
     verdict = judged(tagged["header"], None)
     assert verdict.action is TAG
     assert set(tagged["by"]) <= {each.id for each in verdict.findings}
+
+
+@pytest.mark.parametrize("accepted", ACCEPTED, ids=name)
+def test_what_is_well_formed_is_accepted(accepted: dict[str, Any]) -> None:
+    """What has hurt a parser and breaks no rule is not found."""
+    assert judged(accepted["header"], None).action is ACCEPT
 
 
 def written(killer: dict[str, Any], count: int) -> str:
