@@ -65,9 +65,19 @@ def test_observe(case: dict[str, Any]) -> None:
 
 
 @given(strategies.malformed())
-def test_observe_never_acts(message: Message) -> None:
-    """Under `observe` nothing is done to any message."""
-    assert PRESETS["observe"].verdict(message).action is ACCEPT
+def test_presets_are_steps(message: Message) -> None:
+    """On any bytes: no validator fails, `observe` does nothing and tells of `protect`, `strict` is never milder."""
+    observe, protect, strict = (PRESETS[each].verdict(message) for each in ("observe", "protect", "strict"))
+    assert observe.action is ACCEPT
+    assert observe.would is protect.action
+    assert strict.action >= protect.action
+
+
+@given(strategies.well_formed())
+def test_well_formed_messages_are_accepted(message: Message) -> None:
+    """What breaks no rule is accepted, even under `strict`."""
+    verdict = PRESETS["strict"].verdict(message)
+    assert verdict.action is ACCEPT, verdict.reason
 
 
 def test_observe_passes_every_example() -> None:
