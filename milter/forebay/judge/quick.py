@@ -28,13 +28,14 @@ ADDRESS_UNITS = {
 """Bytes that one unit of a measure takes at least in an address field: these grow with the value."""
 
 RECOGNISED_AT_MOST = {
-    "comments": 16,
+    "comments": 17,
     "comment-depth": 2,
-    "date-bytes": 80,
+    "date-bytes": 150,
+    "date-comment-depth": 1,
     "message-id-bytes": 150,
     "references": 20,
     "boundary-bytes": 70,
-    "parameters": 8,
+    "parameters": 9,
     "parameter-bytes": 100,
     "encoded-words": 40,
 }
