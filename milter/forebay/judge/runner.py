@@ -134,7 +134,9 @@ class Judge:
             return
         self._look_at_lines(case, values, measured)
         self._look_at_fields(case, names, values)
-        if not presence.usual(names, values):
+        if presence.usual(names, values):
+            self._scan(case, b"", -1, _strays, names)
+        else:
             self._scan(case, b"", -1, presence.diagnose, case.header)
         self._look_at_paths(case)
         if body and plan.needs_body:
@@ -249,6 +251,12 @@ def _start_of_body(given: tuple[bytes, frozenset[bytes]]) -> Diagnosis:
 def _measure(given: tuple[list[bytes], list[bytes]]) -> Diagnosis:
     names, values = given
     return measures.measure(names, values)
+
+
+def _strays(names: list[bytes]) -> Diagnosis:
+    diagnosis = Diagnosis()
+    presence.look_for_strays(names, diagnosis)
+    return diagnosis
 
 
 def _path(given: tuple[bytes, bool]) -> Diagnosis:

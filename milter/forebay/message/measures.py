@@ -56,7 +56,8 @@ def _look_at_known(names: list[bytes], sizes: list[int], diagnosis: Diagnosis) -
     for name, count in repeats.items():
         place = len(names) - 1 - names[::-1].index(name) if count > 1 else -1
         diagnosis.measure(_COUNTED.get(name, "address-field-repeats"), count, 0, 0, place)
-    if not AUTHOR_NAMES.isdisjoint(repeats):
-        for index, name in enumerate(names):
-            if name in AUTHOR_NAMES:
-                diagnosis.measure("author-field-bytes", sizes[index], 0, sizes[index], index)
+    for author in AUTHOR_NAMES & repeats.keys():
+        index = -1
+        for _ in range(repeats[author]):
+            index = names.index(author, index + 1)
+            diagnosis.measure("author-field-bytes", sizes[index], 0, sizes[index], index)

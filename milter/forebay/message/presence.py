@@ -34,7 +34,11 @@ _ONCE: Final = _PRECISE | _MIME | _LIST | {b"from", b"to", b"cc", b"bcc", b"in-r
 _RESENT: Final = frozenset({
     b"resent-date", b"resent-from", b"resent-sender", b"resent-to", b"resent-cc", b"resent-bcc", b"resent-message-id",
 })  # fmt: skip
-_SPECIAL: Final = _RESENT | {b"return-path", b"x-mailbox-line"}
+_STRAY: Final = {
+    b"x-mailbox-line": ("mbox-from", "mbox line at the top of the header"),
+    b"return-path": ("return-path-present", "Return-Path before final delivery"),
+}
+"""Fields that only a delivery writes."""
 
 _STRUCTURED: Final = _ONCE - {b"subject", b"content-description"} | _RESENT
 """Fields whose grammar does not allow an empty value; Bcc and Resent-Bcc may be empty."""
@@ -46,9 +50,9 @@ _ALWAYS: Final = frozenset(name for name, _, _ in _REQUIRED)
 
 
 def usual(names: Sequence[bytes], values: Sequence[bytes]) -> bool:
-    """Whether `diagnose` would find nothing, by lower-case names: a quick look that errs towards False only."""
+    """Whether `diagnose` would find nothing but strays, by lower-case names: a quick look that errs towards False only."""
     present = set(names)
-    if not present >= _ALWAYS or present.isdisjoint(_DESTINATIONS) or not present.isdisjoint(_SPECIAL):
+    if not present >= _ALWAYS or present.isdisjoint(_DESTINATIONS) or not present.isdisjoint(_RESENT):
         return False
     if b"mime-version" not in present and not present.isdisjoint(_MIME_PRECISE):
         return False
@@ -86,14 +90,21 @@ def diagnose(header: Header) -> Diagnosis:
     _look_for_missing(header, present, diagnosis)
     _look_for_repeated(header, names, diagnosis)
     _look_at_encoding(header, diagnosis)
+    look_for_strays(names, diagnosis)
     for index, name in enumerate(names):
-        if name == b"x-mailbox-line":
-            diagnosis.note("mbox-from", 0, 0, "mbox line at the top of the header", index)
-        elif name == b"return-path":
-            diagnosis.note("return-path-present", 0, 0, "Return-Path before final delivery", index)
-        elif name in _STRUCTURED and not header.fields[index].text and name not in {b"bcc", b"resent-bcc"}:
+        if name in _STRUCTURED and not header.fields[index].text and name not in {b"bcc", b"resent-bcc"}:
             diagnosis.note("value-empty", 0, 0, "field without a value", index)
     return diagnosis
+
+
+def look_for_strays(names: Sequence[bytes], diagnosis: Diagnosis) -> None:
+    """Fields that only a delivery writes, in a message that is on its way."""
+    if _STRAY.keys().isdisjoint(names):
+        return
+    for index, name in enumerate(names):
+        if name in _STRAY:
+            kind, text = _STRAY[name]
+            diagnosis.note(kind, 0, 0, text, index)
 
 
 def _look_for_missing(header: Header, present: frozenset[bytes], diagnosis: Diagnosis) -> None:
