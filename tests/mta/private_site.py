@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -168,3 +169,34 @@ def recording(**settings: str) -> Iterator[Recording]:
         config += [f"[validators.{each}]\nenabled = false" for each in BUDGETS]
         with site("\n".join(config), **settings) as where:
             yield Recording(where, file)
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """One process, as proc(5) tells of it."""
+
+    pid: int
+
+    @property
+    def descriptors(self) -> int:
+        """How many it has open."""
+        return len(list(Path(f"/proc/{self.pid}/fd").iterdir()))
+
+    @property
+    def memory(self) -> int:
+        """Bytes of it in RAM."""
+        return int(Path(f"/proc/{self.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def processes(service: MilterService, kind: str) -> list[Process]:
+    """The milter's children of a kind: `worker`, `template` or `keeper`."""
+    name = f"forebay-{kind}"[:15]  # a process's name has no room for more
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            pid, _, rest = stat.read_text().partition(" (")
+            comm, _, numbers = rest.rpartition(") ")
+            state, parent = numbers.split()[:2]
+            if comm == name and int(parent) == service.process.pid and state != "Z":
+                found.append(Process(int(pid)))
+    return sorted(found, key=lambda each: each.pid)
