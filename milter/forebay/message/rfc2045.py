@@ -31,7 +31,9 @@ _USUAL = {
 
 def _each_once(parameters: dict[str, str], first: int) -> str:
     """One of these parameters, unless its group, numbered from `first`, says that it was there already."""
-    return "|".join(rf"{name}=(?({group})(?!)){value}()" for group, (name, value) in enumerate(parameters.items(), first))
+    return "|".join(
+        rf"{name}=(?({group})(?!)){value}()" for group, (name, value) in enumerate(parameters.items(), first)
+    )
 
 
 # Group 1 is set for a multipart, and group 2 if there is a boundary, which a multipart must have.

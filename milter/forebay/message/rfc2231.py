@@ -147,9 +147,7 @@ def _check_conflict(name: bytes, written: _Written, plain: Parameter, diagnosis:
     elif name in _HARMLESS and (name not in FILE_NAMES or _extension(joined) == _extension(simple) or b"=?" in simple):
         diagnosis.note("parameter-conflict", *place, "parameter written in two ways that differ a little")
     else:
-        diagnosis.note(
-            "parameter-conflict-differs", *place, "parameter written in two ways that contradict each other"
-        )
+        diagnosis.note("parameter-conflict-differs", *place, "parameter written in two ways that contradict each other")
 
 
 def _extension(name: bytes) -> bytes:

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from forebay.testing.linearity import assert_linear
     from forebay.testing.message import Message
     from forebay.testing.milter_client import Answer, MilterClient
-    from forebay.testing.service import MilterService, milter_service
     from forebay.testing.running import Runner, run, verdict
+    from forebay.testing.service import MilterService, milter_service
 
 __all__ = [
     "Answer",

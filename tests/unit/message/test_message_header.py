@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from forebay.message import lines, measures, presence
+from forebay.message.diagnosis import Diagnosis
 from forebay.message.field import Field
 from forebay.message.header import Header
 
@@ -114,8 +115,6 @@ def test_a_usual_header_has_nothing_to_note() -> None:
         ),
         ((*GOOD, (b"List-Id", b" <x>"), (b"List-Id", b" <x>")), [("list-repeated", 6)]),
         ((*GOOD, (b"Resent-To", b" x@y")), [("resent-incomplete", -1)]),
-        ((*GOOD, (b"Return-Path", b" <x@y>")), [("return-path-present", 5)]),
-        ((*GOOD, (b"X-Mailbox-Line", b" From x")), [("mbox-from", 5)]),
         ((*GOOD, (b"Cc", b" ")), [("value-empty", 5)]),
         (((b"From", b" a@b, c@d"), *GOOD[1:]), [("sender-missing", 0)]),
     ],
@@ -124,6 +123,17 @@ def test_what_is_missing_or_repeated(fields: tuple[tuple[bytes, bytes], ...], wa
     """Each kind of missing, repeated or empty field is noted; the quick look does not call such a header usual."""
     assert noted(*fields) == wanted
     assert not presence.usual(*columns(fields))
+
+
+@pytest.mark.parametrize(("name", "kind"), [(b"Return-Path", "return-path-present"), (b"X-Mailbox-Line", "mbox-from")])
+def test_what_only_a_delivery_writes(name: bytes, kind: str) -> None:
+    """Such fields are noted without sending the whole header the long way."""
+    fields = (*GOOD, (name, b" <x@y>"))
+    names, values = columns(fields)
+    diagnosis = Diagnosis()
+    presence.look_for_strays(names, diagnosis)
+    assert noted(*fields) == [(each.kind, each.field_index) for each in diagnosis.defects] == [(kind, 5)]
+    assert presence.usual(names, values)
 
 
 @given(st.lists(st.sampled_from([*(name for name, _ in GOOD), b"Cc", b"Sender", b"Content-Type", b"MIME-Version"])))
