@@ -118,7 +118,9 @@ def test_the_reserved_options_are_those_that_exist() -> None:
     """What every validator has, with its default, stands in the section on the configuration."""
     model = options_model(plugin.validators[0]).model_fields
     told = dict(
-        re.findall(r"^\| `(enabled|on_error|null_sender)` \|([^|]*)\|", section(REFERENCE, "## Configuration"), re.M)
+        re.findall(
+            r"^\| `(enabled|on_error|null_sender)` \|([^|]*)\|", section(REFERENCE, "## Configuration"), re.MULTILINE
+        )
     )
     assert {name: names_in(text) for name, text in told.items()} == {
         "enabled": [toml_text.value(model["enabled"].default)],
