@@ -9,7 +9,7 @@ import pytest
 
 from forebay import config as configuration
 from forebay import errors, metrics
-from forebay.api import Action
+from forebay.api import GROUPS, Action
 from forebay.cli import toml_text
 from forebay.cli.main import CUT_OFF, INTERRUPTED
 from forebay.config import Config
@@ -141,6 +141,12 @@ def test_the_actions_and_presets_are_those_that_exist() -> None:
     words = [each.word for each in sorted(Action)]
     assert [each for each in first if each in words] == words
     assert {each.word for each in ACTIONS} == set(words) - {"tempfail"}
+
+
+def test_the_groups_are_those_that_exist() -> None:
+    """The table of groups, and what exemptions soften."""
+    told = [each for each in names_in("\n".join(cells(section(REFERENCE, "## Verdicts")))) if each in GROUPS]
+    assert sorted(told) == sorted(GROUPS)
 
 
 def test_the_members_of_a_logged_verdict_are_those_that_exist() -> None:
