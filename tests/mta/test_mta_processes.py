@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 LONG = bool(os.environ.get("FOREBAY_TESTS_LONG"))
 MESSAGES = 100_000 if LONG else 800
-ROUNDS = 30 if LONG else 2
+ROUNDS = 10 if LONG else 2
 """How often the same is done to it under load."""
 WORKERS = 3
 
