@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import pytest
 
@@ -17,6 +17,9 @@ from forebay.quickstart.debs import unpack
 from forebay.quickstart.raw_smtp import RawClient
 from forebay.quickstart.samples import SAMPLES
 from mta.private_site import CACHE, DEADLINE, GOOD, RECIPIENT, SENDER
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 # Runs the show as a child, adopts whatever it leaves behind, and says whether one of that lives. Its first arguments
 # say after how many seconds which signal is sent; it blocks and ignores signals as a careless parent may.
@@ -94,6 +97,14 @@ class Running:
             rest, _ = self.process.communicate(timeout=DEADLINE)
             self.printed += rest
         return self.process.returncode
+
+
+@pytest.fixture(autouse=True)
+def hangup() -> Iterator[None]:
+    """SIGHUP as it is at a terminal: who runs these tests under nohup(1) hands down that it is ignored."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
 
 
 @pytest.fixture(scope="module")

@@ -6,10 +6,14 @@ import signal
 import subprocess
 import sys
 import threading
+from typing import TYPE_CHECKING
 
 import pytest
 
 from forebay.quickstart.signals import deaf_to_nothing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 PROGRAM = """\
 import os, signal, sys
@@ -25,6 +29,14 @@ except StoppedError as error:
 """
 
 
+@pytest.fixture(autouse=True)
+def hangup() -> Iterator[None]:
+    """SIGHUP as it is at a terminal: who runs these tests under nohup(1) hands down that it is ignored."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
 def run(body: str) -> str:
     """What a program says that does this and is told to stop, started with signals blocked and ignored."""
     done = subprocess.run(
@@ -34,6 +46,9 @@ def run(body: str) -> str:
     return done.stdout + done.stderr
 
 
+CHILD = (
+    "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_DFL); print('ready', flush=True); time.sleep(600)"
+)
 KILL = "os.kill(os.getpid(), signal.{})"
 
 
@@ -78,10 +93,13 @@ def test_children_hear_signals_that_are_blocked_here() -> None:
     def start() -> None:
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
         with deaf_to_nothing():
-            child = subprocess.Popen((sys.executable, "-c", "import time; time.sleep(600)"))
+            child = subprocess.Popen((sys.executable, "-c", CHILD), stdout=subprocess.PIPE)
+        assert child.stdout
+        assert child.stdout.readline() == b"ready\n"
         assert signal.SIGTERM in signal.pthread_sigmask(signal.SIG_BLOCK, ())
         child.terminate()
         statuses.append(child.wait(60))
+        child.stdout.close()
 
     statuses: list[int] = []
     thread = threading.Thread(target=start)  # a mask of its own
