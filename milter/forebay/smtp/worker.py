@@ -13,6 +13,7 @@ import resource
 import select
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -78,6 +79,7 @@ class Worker:
         self._watchdog.remembered.update(remembered.load(Path(settings.state)))
         judge.watch = self._watchdog
         judge.failed = self._validator_failed
+        self._memory = os.open("/proc/self/statm", os.O_RDONLY)  # once: later there may be no descriptor left
         self._ours = {place.channel.fileno()}
         self._serving = Serving(place.listening, Callbacks(self).register, settings.runtime)
         self._benched: tuple[str, ...] = ()
@@ -191,7 +193,7 @@ class Worker:
             self._report()
             if (limit := self._settings.worker_memory) and time.monotonic() >= next_look:
                 next_look = time.monotonic() + _MEMORY_INTERVAL
-                if (size := _resident()) > limit:
+                if (size := self._resident()) > limit:
                     self._channel.send("spent", bytes=size)
                     next_look = float("inf")
         os._exit(os.EX_SOFTWARE)
@@ -210,9 +212,14 @@ class Worker:
         if self._sessions:
             self._silent_since = time.monotonic()
             return False
-        if not self._serving.connections(self._ours):
-            return True
+        with suppress(OSError):  # no descriptor left to look with: there are connections indeed
+            if not self._serving.connections(self._ours):
+                return True
         return time.monotonic() - self._silent_since > SILENT_TIME
+
+    def _resident(self) -> int:
+        """Bytes of memory that are this process's in RAM, shared ones included."""
+        return int(os.pread(self._memory, 256, 0).split()[1]) * _PAGE_SIZE
 
 
 def _end_at_once() -> None:
@@ -224,8 +231,3 @@ def _allow_descriptors() -> None:
     """As many descriptors as the system lets us have: libmilter spins when it cannot accept a connection."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-
-
-def _resident() -> int:
-    """Bytes of memory that are this process's in RAM, shared ones included."""
-    return int(Path("/proc/self/statm").read_bytes().split()[1]) * _PAGE_SIZE
