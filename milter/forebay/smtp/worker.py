@@ -39,7 +39,9 @@ if TYPE_CHECKING:
     from forebay.smtp.session import Session
 
 SILENT_TIME: Final = 2.0
-"""Seconds that a draining worker waits for a connection on which nothing has been said yet."""
+"""Seconds of running time that a draining worker waits for a connection on which nothing has been said yet."""
+LOOK: Final = 0.02
+"""Seconds between two looks at what is left, while draining."""
 
 _MEMORY_INTERVAL: Final = 2.0
 _FAILURE_LOG_INTERVAL: Final = 1.0
@@ -84,7 +86,7 @@ class Worker:
         self._serving = Serving(place.listening, Callbacks(self).register, settings.runtime)
         self._benched: tuple[str, ...] = ()
         self._is_over = False
-        self._silent_since = 0.0
+        self._silent_looks = 0
 
     def run(self) -> None:
         """Serve until told to drain, or until nobody is there to tell."""
@@ -94,11 +96,10 @@ class Worker:
         self._watchdog.beat(0)
         self._channel.send("ready", pid=os.getpid())
         self._mind_orders()
-        self._silent_since = time.monotonic()
-        deadline = self._silent_since + self._settings.drain_time
+        deadline = time.monotonic() + self._settings.drain_time
         while time.monotonic() < deadline and not self._is_drained():
             self._watchdog.beat(self._sessions)
-            time.sleep(0.02)
+            time.sleep(LOOK)
         self._report()
         os._exit(os.EX_OK)  # not exit: libmilter's threads would be waited for
 
@@ -210,12 +211,13 @@ class Worker:
     def _is_drained(self) -> bool:
         """Whether no connection is left; one that says nothing is given little time to begin."""
         if self._sessions:
-            self._silent_since = time.monotonic()
+            self._silent_looks = 0
             return False
         with suppress(OSError):  # no descriptor left to look with: there are connections indeed
             if not self._serving.connections(self._ours):
                 return True
-        return time.monotonic() - self._silent_since > SILENT_TIME
+        self._silent_looks += 1  # looks and not the clock: in a pause of the machine nobody can begin to speak
+        return self._silent_looks * LOOK > SILENT_TIME
 
     def _resident(self) -> int:
         """Bytes of memory that are this process's in RAM, shared ones included."""
