@@ -19,6 +19,7 @@ COMMANDS = {
     "config": "Check and show the configuration.",
     "validators": "List and explain the validators.",
     "plugins": "List the plugins, and begin a new one.",
+    "install": "Write the unit, the user, the directories and an example configuration.",
     "status": "Show how the milter is doing, on one screen.",
 }
 """Each is the attribute of its own name in the module of its own name: imported when it is called, and not before."""
