@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import tracemalloc
 from itertools import product
 from pathlib import Path
 
@@ -20,6 +21,8 @@ EXPRESSIONS = (
     rb"(x)(?:(,)([a-z])++){0,2}+",
     rb"(?:x|(,)(?:a;)*+)*+(?(1)a|;)",
     rb"x(?=(?:,a)*+;),?+",
+    rb"(?:(x|,)(?: q| (\.a)|;)){1,3}+",
+    rb"x((?: q|,)*+)(?:;a?)*+",
 )
 SUBJECTS = [
     b"x" + b"".join(parts) for size in range(5) for parts in product((b" ", b"q", b".a", b",", b";"), repeat=size)
@@ -36,12 +39,12 @@ PLAIN = {
 @pytest.mark.parametrize("expression", EXPRESSIONS)
 def test_both_ways_to_compile_agree(expression: bytes) -> None:
     """What old Pythons get matches where `re` matches on a Python without the fault, with the same groups."""
-    atomic = pattern.compile_atomic(expression)
+    mended = pattern.compile_mended(expression)
     whole = pattern.compile(expression)
     for subject in SUBJECTS:
         for ours, theirs in (
-            (atomic.match(subject), whole.match(subject)),
-            (atomic.fullmatch(subject), whole.fullmatch(subject)),
+            (mended.match(subject), whole.match(subject)),
+            (mended.fullmatch(subject), whole.fullmatch(subject)),
         ):
             assert (ours and (ours.span(), ours.groups())) == (theirs and (theirs.span(), theirs.groups()))
 
@@ -83,3 +86,15 @@ def test_the_oldest_python_at_hand_agrees() -> None:
                 env={"PYTHONPATH": str(MESSAGE.parents[1])},
             )
             assert done.stdout == "False False True False False\n"
+
+
+def test_a_mended_repetition_keeps_no_memory() -> None:
+    """What makes a repetition possessive is kept: rounds that are over are not remembered."""
+    mended = pattern.compile_mended(rb"(?:[a-z] ?+)*+;")
+    subject = b"a " * 50_000
+    tracemalloc.start()
+    try:
+        assert mended.match(subject) is None
+        assert tracemalloc.get_traced_memory()[1] < 10_000
+    finally:
+        tracemalloc.stop()
