@@ -182,6 +182,7 @@ LARGEST: Final = (
     (b"cc", b"a@b," * 99 + b"a@b"),
     (b"cc", b"".join(b'""' for _ in range(99)) + b"<a@b>"),
     (b"cc", b"a " * 99 + b"<a@b>"),
+    (b"cc", b'a""' * 99 + b"<a@b>"),
 )  # fmt: skip
 """As much of everything as each recogniser lets through."""
 
