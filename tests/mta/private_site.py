@@ -51,6 +51,28 @@ def message(
 
 
 GOOD: Final = message()
+ODD: Final = message({b"X-Fails": b" yes"})
+"""The check that fails looks at it."""
+
+# A check whose failure is answered with a temporary error, for the action that is none of a validator's.
+_FAILING: Final = """\
+from forebay.api import *
+
+@validator(id="failing", rfc="", fields=("x-fails",), action=TAG, good=[], bad=[])
+class Failing(FieldValidator):
+    '''Fails.'''
+
+    def check(self, field):
+        raise LookupError("boom")
+
+plugin = Plugin(name="failing", api=1, validators=(Failing,))
+"""
+
+
+def with_a_failing_check(folder: Path) -> str:
+    """A plugin in this folder that fails on ODD, and the configuration that answers with a temporary error then."""
+    (folder / "failing.py").write_text(_FAILING)
+    return f'[plugins]\ndirectory = "{folder}"\n[validators.failing]\non_error = "tempfail"\n'
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from mta.private_site import (
     DEADLINE,
     GOOD,
     HELD,
+    ODD,
     RECIPIENT,
     REFUSED,
     SENDER,
@@ -22,6 +23,7 @@ from mta.private_site import (
     eventually,
     message,
     tag_of,
+    with_a_failing_check,
 )
 from mta.private_site import site as private_site
 
@@ -30,29 +32,12 @@ if TYPE_CHECKING:
 
     from mta.private_site import Site
 
-ODD = message({b"X-Fails": b" yes"})
-
-# A check whose failure is answered with a temporary error, for the action that is none of a validator's.
-FAILING = """\
-from forebay.api import *
-
-@validator(id="failing", rfc="", fields=("x-fails",), action=TAG, good=[], bad=[])
-class Failing(FieldValidator):
-    '''Fails.'''
-
-    def check(self, field):
-        raise LookupError("boom")
-
-plugin = Plugin(name="failing", api=1, validators=(Failing,))
-"""
-
 
 @pytest.fixture(scope="module")
 def site() -> Iterator[Site]:
     """A Postfix with a milter, one of whose validators fails."""
     with private_folder() as folder:
-        (folder / "failing.py").write_text(FAILING)
-        config = f'[plugins]\ndirectory = "{folder}"\n[validators.failing]\non_error = "tempfail"\n'
+        config = with_a_failing_check(folder)
         with private_site(config, milter='reply_url = "https://example.org/why?a=100%25"') as where:
             yield where
 

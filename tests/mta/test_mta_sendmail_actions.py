@@ -14,6 +14,7 @@ from mta.private_site import (
     DEADLINE,
     GOOD,
     HELD,
+    ODD,
     RECIPIENT,
     REFUSED,
     SENDER,
@@ -21,6 +22,7 @@ from mta.private_site import (
     eventually,
     message,
     tag_of,
+    with_a_failing_check,
 )
 
 if TYPE_CHECKING:
@@ -29,28 +31,12 @@ if TYPE_CHECKING:
     from forebay.testing import MilterService
     from mta.private_sendmail import SendmailSite
 
-ODD = message({b"X-Fails": b" yes"})
-
-FAILING = """\
-from forebay.api import *
-
-@validator(id="failing", rfc="", fields=("x-fails",), action=TAG, good=[], bad=[])
-class Failing(FieldValidator):
-    '''Fails.'''
-
-    def check(self, field):
-        raise LookupError("boom")
-
-plugin = Plugin(name="failing", api=1, validators=(Failing,))
-"""
-
 
 @pytest.fixture(scope="module")
 def site() -> Iterator[SendmailSite]:
     """A Sendmail with a milter, one of whose validators fails."""
     with private_folder() as folder:
-        (folder / "failing.py").write_text(FAILING)
-        config = f'[plugins]\ndirectory = "{folder}"\n[validators.failing]\non_error = "tempfail"\n'
+        config = with_a_failing_check(folder)
         with sendmail_site(config, milter='reply_url = "https://example.org/why?a=100%25"') as where:
             yield where
 
