@@ -130,8 +130,8 @@ def test_a_storm_of_reloads_ends_with_the_last_configuration() -> None:
         assert all(action is ACCEPT for _, action in load.wrong)
         eventually(lambda: service.send(KINDS[REJECT]).action is ACCEPT)
         eventually(lambda: len(processes(service, "worker")) == WORKERS)
-    # The one before ends by itself, when it has read the end of its line.
-    eventually(lambda: len(processes(service, "template")) == 1)
+        # The one before ends by itself, when it has read the end of its line.
+        eventually(lambda: len(processes(service, "template")) == 1)
 
 
 def test_a_stop_in_the_middle_of_a_reload_loses_no_session() -> None:
