@@ -121,8 +121,7 @@ def route(path: str, delivered: str, lock: bool, block: bool = False) -> None:
             fcntl.lockf(descriptor, fcntl.LOCK_EX | (0 if block else fcntl.LOCK_NB))
             if not os.path.exists(path):
                 return
-        with os.fdopen(os.dup(descriptor), "rb") as file:
-            data = file.read(1 << 20)
+        data = os.pread(descriptor, 1 << 20, 0)  # closing any other descriptor of it would drop the lock
         status = process(data, delivered)
         if status:
             os._exit(status)

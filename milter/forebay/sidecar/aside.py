@@ -28,20 +28,23 @@ _EVIDENCE: Final = ".json"
 
 
 class Aside:
-    """The quarantine in the spool. `is_held` says whether a live worker has a message; `step` is told each step."""
+    """The quarantine in the spool. `moved` is called with what was moved out of it; `step` is told each step.
+
+    A convicted message is moved although a worker may just have taken it up: it would only die of it.
+    """
 
     def __init__(
         self,
         journal: Journal,
         adapter: Adapter,
         directory: str,
-        is_held: Callable[[Message], bool],
+        moved: Callable[[bytes], None],
         step: Callable[[str], None] = moves.nothing,
     ) -> None:
         self._journal = journal
         self._adapter = adapter
         self._directory = directory
-        self._is_held = is_held
+        self._moved = moved
         self._step = step
 
     def path(self, entry_id: str) -> str:
@@ -55,16 +58,15 @@ class Aside:
         return sum(not todo[entry.state](entry) for entry in entries)
 
     def set_aside(self, entry: Entry) -> bool:
-        """Move an entry's message out of the spool, if no live worker has it. False: later again."""
+        """Move an entry's message out of the spool. False: later again."""
         try:
             outcome = self._move_out(entry)
         except OSError as error:
             _log.error("cannot set aside %s: %s", printable(entry.original), error)
             return False
-        if not outcome:
-            return False
         self._step("outcome")
         self._outcome(entry, outcome)
+        self._moved(entry.identity)
         if outcome == "aside":
             _log.warning(
                 "set aside: %s: %s (%s): %s, %d bytes",
@@ -83,8 +85,6 @@ class Aside:
         if arrived and _same(arrived, _status(here.path)):  # a copy to another file system, not yet unlinked
             moves.remove(here.path)
             return "aside"
-        if self._is_held(here):
-            return ""
         self._step("evidence")
         moves.make_directory(self._directory)
         with suppress(OSError):  # a full disk keeps nobody from a rename; the journal has the evidence too

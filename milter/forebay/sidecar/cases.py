@@ -59,6 +59,7 @@ class Cases:
         aside: Aside,
         withholding: Withholding,
         meter: Meter,
+        is_held: Callable[[Message], bool],
     ) -> None:
         self._rules = rules
         self._journal = journal
@@ -68,6 +69,7 @@ class Cases:
         self._aside = aside
         self._withholding = withholding
         self._meter = meter
+        self._is_held = is_held
         self._unstored: list[tuple[Holding, Verdict, dict[str, object]]] = []
         self._on_trial = b""
         self._hot: dict[bytes, bool] = {}
@@ -168,13 +170,13 @@ class Cases:
             if self._journal.record(each.message.identity) is None or each.message.identity != self._on_trial:
                 self._withholding.withhold(each.message, SUSPECT)
 
-    def look_for_copies(self, paths: Iterable[str], except_for: bytes = b"") -> None:
+    def look_for_copies(self, paths: Iterable[str]) -> None:
         """Take aside what has the fingerprint of something convicted; withhold what has that of something struck."""
         if self._rules.observe or self.fuse.blown or not self._hot:
             return
         for path in paths:
             message = self._adapter.message(path)
-            if not message or message.identity == except_for or self._adapter.claimant(path):
+            if not message or self._adapter.claimant(path) or self._is_held(message):
                 continue
             examined = self._examiner.examine(message)
             found = [digest for digest in examined.digests if digest in self._hot]
@@ -196,6 +198,13 @@ class Cases:
     def ended_well(self) -> None:
         """A worker is done with a message."""
         self.fuse.ended(b"", time.time())
+
+    def knows(self, message: Message) -> bool:
+        """Whether this message was struck, or set aside: nobody has to be told that it is nowhere."""
+        try:
+            return self._journal.record(message.identity) is not None
+        except JournalError:
+            return False
 
     def held(self) -> tuple[int, int, int]:
         """Messages set aside, their bytes, and messages withheld; zeros while the journal cannot be read."""

@@ -6,7 +6,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from forebay.api.router import Adapter, Holding
+    from collections.abc import Callable
+
+    from forebay.api.router import Adapter, Holding, Message
     from forebay.sidecar.openlog import OpenLog
     from forebay.sidecar.worker import Worker
 
@@ -14,8 +16,9 @@ if TYPE_CHECKING:
 class Claims:
     """Asks the adapter, and the log of opened files where there is one."""
 
-    def __init__(self, adapter: Adapter, openlog: OpenLog | None) -> None:
+    def __init__(self, adapter: Adapter, openlog: OpenLog | None, is_held: Callable[[Message], bool]) -> None:
         self._adapter = adapter
+        self._is_held = is_held
         self._openlog = openlog
         self._named: dict[int, list[str]] | None = None
 
@@ -57,7 +60,10 @@ class Claims:
         if self._openlog:
             self._openlog.forget(worker.process.pid)
         there = ((each, self._adapter.find(each.message)) for each in found)
-        return [replace(each, message=message) for each, message in there if message]
+        left = [replace(each, message=message) for each, message in there if message]
+        if len(left) > 1:  # it may have looked at one that another worker has
+            left = [each for each in left if not self._is_held(each.message)]
+        return left
 
     def _left_by(self, worker: Worker) -> list[Holding]:
         pid = worker.process.pid

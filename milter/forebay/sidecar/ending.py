@@ -71,7 +71,7 @@ class Ending:
             "counters": {name: getattr(added, name) for name in ("high", "max", "oom", "kill", "above")},
             "limits": self._limits,
         }
-        self._act(verdict, culprits, evidence)
+        self._act(verdict, culprits, worker.holdings, evidence)
         if verdict in STRIKES:
             self._meter.reaction.observe(time.monotonic() - began)
         self._clean(worker, culprits)
@@ -83,10 +83,12 @@ class Ending:
             return status, "waitid"
         return exits.of_other(worker.process.pid, worker.process.started, worker.pidfd)
 
-    def _act(self, verdict: Verdict, culprits: list[Holding], evidence: dict[str, object]) -> None:
+    def _act(
+        self, verdict: Verdict, culprits: list[Holding], before: list[Holding], evidence: dict[str, object]
+    ) -> None:
         known = [each for each in culprits if each.confidence > Confidence.UNKNOWN]
         what = ", ".join(printable(each.message.path) for each in culprits) or "nothing"
-        level = logging.WARNING if verdict in STRIKES else logging.INFO
+        level = logging.WARNING if verdict in STRIKES else logging.INFO if known else logging.DEBUG
         _log.log(level, "worker %s ended: %s, holding %s", evidence["pid"], verdict.value, what)
         if verdict not in STRIKES and verdict is not Verdict.LOST:
             return
@@ -98,7 +100,7 @@ class Ending:
         elif known:
             self._meter.unattributed.inc()
             self._cases.suspect(known)
-        else:
+        elif not any(self._cases.knows(each.message) for each in before):
             self._meter.unattributed.inc()
             _log.warning("worker %s: nobody knows which message it held; nothing is moved", evidence["pid"])
 

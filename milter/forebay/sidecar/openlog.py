@@ -2,7 +2,8 @@
 
 It needs CAP_SYS_ADMIN. An open is a claim until the file is closed by a live process. Files are closed at an exit as
 well, in the same way: a close counts for nothing when the process is ending, unless it opens another file after it.
-When the kernel has dropped records, nobody knows anything until all that was noted is forgotten.
+The kernel merges records of one process and file that were not read yet, and their order is lost then: the process is
+asked itself. When the kernel has dropped records, all that was noted is forgotten.
 """
 
 from __future__ import annotations
@@ -12,11 +13,11 @@ import os
 import struct
 from typing import TYPE_CHECKING, Final
 
-from forebay.api.process import state
+from forebay.api.process import opened, state
 from forebay.api.router import Confidence, Holding, Message
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from forebay.api.router import Adapter
 
@@ -24,7 +25,7 @@ _OPEN, _CLOSE, _OVERFLOW = 0x20, 0x18, 0x4000
 _CLOEXEC, _NONBLOCK, _UNLIMITED = 0x1, 0x2, 0x10
 _ADD, _ON_CHILD = 0x1, 0x08000000
 _AT_FDCWD: Final = -100
-_NOATIME: Final = os.O_NOATIME
+_AGAIN: Final = "fanotify, several opens"
 _HEAD: Final = struct.Struct("=IBBHQii")
 _LIBC: Final = ctypes.CDLL(None, use_errno=True)
 
@@ -67,9 +68,8 @@ class OpenLog:
 
     def holdings(self, pid: int) -> list[Holding]:
         """What a process has opened and not closed; or had, when it ended."""
-        found = self._open.get(pid) or self._closing.get(pid) or {}
-        confidence = Confidence.CERTAIN if len(found) == 1 else Confidence.OBSERVED
-        return [Holding(each.message, confidence, "fanotify") for each in found.values()]
+        found = self._open.get(pid, {}) | self._closing.get(pid, {})
+        return [Holding(each.message, Confidence.CERTAIN, "fanotify") for each in found.values()]
 
     def forget(self, pid: int) -> None:
         """A process has ended, and was dealt with."""
@@ -99,27 +99,50 @@ class OpenLog:
         if not self._adapter.is_message(path):
             return
         message = Message(path, self._adapter.identity(path, status), status.st_size, status.st_mtime)
+        known = self._open.get(pid, {}).get(message.identity)
         if mask & _OPEN:
             self._opened(pid, message)
         if mask & _CLOSE:
-            self._closed(pid, message.identity)
+            self._closed(pid, message, doubtful=bool(mask & _OPEN) or (known is not None and known.source == _AGAIN))
+        elif known:
+            self._open[pid][message.identity] = Holding(message, Confidence.CERTAIN, _AGAIN)
 
     def _opened(self, pid: int, message: Message) -> None:
-        self._closing.pop(pid, None)
+        if pid in self._closing and not _ends(pid):
+            del self._closing[pid]
         self._open.setdefault(pid, {})[message.identity] = Holding(message, Confidence.CERTAIN, "fanotify")
         self.took(pid)
 
-    def _closed(self, pid: int, identity: bytes) -> None:
-        held = self._open.get(pid, {}).pop(identity, None)
+    def _closed(self, pid: int, message: Message, *, doubtful: bool) -> None:
+        held = self._open.get(pid, {}).get(message.identity)
         if held is None:
             return
+        ends = _ends(pid)
+        if not ends and doubtful and any(each[1:] == _file(message) for each in opened(pid, self._adapter.below)):
+            return
+        self._open[pid].pop(message.identity)
         if not self._open[pid]:
             del self._open[pid]
-        found = state(pid)
-        if found is None or found.exiting or found.letter in "ZX":
-            self._closing.setdefault(pid, {})[identity] = held
+        if ends:
+            self._closing.setdefault(pid, {})[message.identity] = held
         else:
             self.left(pid)
+
+    def prune(self, live: Collection[int]) -> None:
+        """Forget processes that are gone, and were no workers."""
+        for noted in (self._open, self._closing):
+            for pid in [each for each in noted if each not in live and not state(each)]:
+                del noted[pid]
+
+
+def _ends(pid: int) -> bool:
+    found = state(pid)
+    return found is None or found.exiting or found.letter in "ZX"
+
+
+def _file(message: Message) -> tuple[int, int]:
+    """Device and inode, as the adapters' base packs them."""
+    return int.from_bytes(message.identity[:8], "big"), int.from_bytes(message.identity[8:16], "big")
 
 
 def _ignore(_: int) -> None:

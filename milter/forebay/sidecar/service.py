@@ -47,6 +47,7 @@ _SWEEP: Final = 0.5
 _SETTLE: Final = 1.0
 _SHARE: Final = 100
 """A sweep that took so long is not done again for a hundred times as long: one percent of a core."""
+_MOMENT: Final = 0.1
 _SUBREAPER: Final = 36
 
 
@@ -72,13 +73,14 @@ class Service:
         self.openlog = self._open_log() if own.fanotify else None
         self._page = self._claim_page()
         directory = router.aside_directory
-        self.aside = Aside(self.journal, adapter, directory, self._is_held, step)
+        self.aside = Aside(self.journal, adapter, directory, self._moved, step)
         withholding = Withholding(self.journal, adapter, directory, step)
         rules = Rules(router.limits.strikes, own.mode == "observe")
         self.cases = Cases(
-            rules, self.journal, adapter, self.examiner, Fuse(own.set_aside_max), self.aside, withholding, self.meter
-        )
-        claims = Claims(adapter, self.openlog)
+            rules, self.journal, adapter, self.examiner, Fuse(own.set_aside_max), self.aside, withholding, self.meter,
+            self._is_held,
+        )  # fmt: skip
+        claims = Claims(adapter, self.openlog, self._is_held)
         times = Times(router.limits.message_time, router.limits.message_cpu)
         self.guard = Guard(self.enforcement, claims, self.meter, bounds, times, self._released)
         self.roster = self.guard.roster = Roster(self.enforcement, router.workers, self._began, self._closed)
@@ -214,6 +216,15 @@ class Service:
             for worker in self.roster.workers.values() for each in worker.holdings
         )  # fmt: skip
 
+    def _moved(self, identity: bytes) -> None:
+        """A message was set aside: whoever has it still in hand a moment later would only die of it."""
+        asyncio.get_running_loop().call_later(_MOMENT, self._end_holders, identity)
+
+    def _end_holders(self, identity: bytes) -> None:
+        for worker in list(self.roster.workers.values()):
+            if not worker.order and worker.message and worker.message.identity == identity:
+                self.guard.end(worker, "stop")
+
     def _settle_start(self) -> None:
         """Claims of workers that died while nobody looked are lost; those of live ones go on."""
         for claim in self._page.left() if self._page else ():
@@ -241,6 +252,8 @@ class Service:
                 self._noted(worker)
             self.roster.split()
             self.roster.tidy()
+            if self.openlog:
+                self.openlog.prune(self.roster.workers)
             self.meter.memory.set(self.enforcement.total())
             await asyncio.sleep(max(_SWEEP, _SHARE * (time.process_time() - began)))
 
