@@ -199,6 +199,7 @@ def main() -> None:
     """ROUTER STYLES. old: forks without a supervisor, claims by name. new: a parent that forks children again, claims
     by a lock. open: as new, any file names. single: routes the one file that it is given.
     """
+    signal.signal(signal.SIGXFSZ, signal.SIG_DFL)  # which Python ignores
     parser = argparse.ArgumentParser()
     parser.add_argument("--style", choices=["old", "new", "open", "single"], default="open")
     parser.add_argument("--workers", type=int, default=4)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(LOGGER)
 _SUFFIX: Final = ".msg"
 _EVIDENCE: Final = ".json"
+_MOST_TRIES: Final = 10
 
 
 class Aside:
@@ -60,7 +61,7 @@ class Aside:
     def set_aside(self, entry: Entry) -> bool:
         """Move an entry's message out of the spool. False: later again."""
         try:
-            outcome = self._move_out(entry)
+            outcome = self._chase(entry)
         except OSError as error:
             _log.error("cannot set aside %s: %s", printable(entry.original), error)
             return False
@@ -75,6 +76,15 @@ class Aside:
         else:
             _log.warning("nothing to set aside: %s: %s is gone", entry.id, printable(entry.original))
         return True
+
+    def _chase(self, entry: Entry) -> str:
+        """A router may rename the message, again and again, while we reach for it."""
+        for _ in range(_MOST_TRIES):
+            try:
+                return self._move_out(entry)
+            except FileNotFoundError:
+                continue
+        return self._move_out(entry)
 
     def _move_out(self, entry: Entry) -> str:
         message = Message(entry.source, entry.identity, entry.size, 0)

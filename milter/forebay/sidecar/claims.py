@@ -62,7 +62,7 @@ class Claims:
         there = ((each, self._adapter.find(each.message)) for each in found)
         left = [replace(each, message=message) for each, message in there if message]
         if len(left) > 1:  # it may have looked at one that another worker has
-            left = [each for each in left if not self._is_held(each.message)]
+            left = [each for each in left if not self._is_held(each.message)] or left
         return left
 
     def _left_by(self, worker: Worker) -> list[Holding]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from forebay.errors import ForebayError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 NAME: Final = "journal.db"
 _VERSION: Final = 1
@@ -107,10 +107,14 @@ class Record(NamedTuple):
 
 
 class Journal:
-    """The database, opened anew after an error. Raises JournalError from every method."""
+    """The database, opened anew after an error. Raises JournalError from every method.
 
-    def __init__(self, directory: Path) -> None:
+    `step` is told before and after each commit.
+    """
+
+    def __init__(self, directory: Path, step: Callable[[str], None] = lambda _: None) -> None:
         self._path = directory / NAME
+        self._step = step
         self._connection: sqlite3.Connection | None = None
         self._file: tuple[int, int] = (0, 0)
         with self.change():
@@ -127,7 +131,9 @@ class Journal:
             except BaseException:
                 connection.execute("ROLLBACK")
                 raise
+            self._step("commit")
             connection.execute("COMMIT")
+            self._step("committed")
         except (sqlite3.Error, OSError) as error:
             self.close()
             raise JournalError(f"{self._path}: {error}") from None

@@ -68,7 +68,7 @@ class Service:
         self.enforcement, self._why = enforce.enforcement(router, own.limits, bounds)
         self.meter = Meter(version)
         self.meter.about(self.enforcement.kind)
-        self.journal = Journal(state)
+        self.journal = Journal(state, step)
         self.examiner = Examiner(config, adapter)
         self.openlog = self._open_log() if own.fanotify else None
         self._page = self._claim_page()

@@ -34,6 +34,11 @@ def lock(state: Path) -> int:
     return descriptor
 
 
+def unlock(descriptor: int) -> None:
+    """Give the lock back."""
+    os.close(descriptor)
+
+
 def write(runtime: Path, status: dict[str, Any]) -> None:
     """Replace the file as a whole; nothing is raised."""
     new = runtime / f".{NAME}.new"
