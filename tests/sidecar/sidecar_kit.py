@@ -39,7 +39,7 @@ class Site:
         self.workers = workers
         self.router_options: list[str] = []
         self.settings: dict[str, object] = {
-            "router.limits.memory": MEMORY, "router.limits.message_cpu": 2.0, "router.limits.message_time": 30.0,
+            "router.limits.memory": MEMORY, "router.limits.message_cpu": 20.0, "router.limits.message_time": 30.0,
             "sidecar.metrics": "", **{key.replace("__", "."): value for key, value in settings.items()},
         }  # fmt: skip
         self.process: subprocess.Popen[bytes] | None = None
@@ -96,6 +96,13 @@ class Site:
         status = self.process.wait(60)
         self.process = None
         return status
+
+    def cli(self, *arguments: str) -> int:
+        """A command of forebay with this site's configuration; its status."""
+        code = "import sys; from forebay.cli.main import main; main(sys.argv[1:])"
+        command = [sys.executable, "-c", code, *arguments[:2], "--config", str(self.root / "forebay.toml"), *arguments[2:]]
+        with self.log_file.open("ab") as log:
+            return subprocess.run(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, check=False).returncode
 
     def put(self, name: str, do: str = "", header: str = "", sender: str = "a@example.org", body: str = "body\n") -> Path:
         """A message in the spool, whole from the first moment; its path."""

@@ -203,7 +203,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--style", choices=["old", "new", "open", "single"], default="open")
     parser.add_argument("--workers", type=int, default=4)
-    parser.add_argument("--scan", type=float, default=0.1)
+    parser.add_argument("--scan", type=float, default=0.5)
     parser.add_argument("--block", action="store_true")
     parser.add_argument("--daemon", action="store_true")
     parser.add_argument("--die-with-parent", action="store_true")

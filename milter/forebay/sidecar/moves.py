@@ -30,7 +30,7 @@ def move(source: str, target: str, step: Callable[[str], None] = nothing) -> Non
     """Move a file, durably. Raises FileNotFoundError, FileExistsError, or another OSError."""
     try:
         step("rename")
-        _rename(source, target)
+        rename(source, target)
     except OSError as error:
         if error.errno != errno.EXDEV:
             raise
@@ -76,8 +76,8 @@ def sync_directory(path: str) -> None:
         os.close(descriptor)
 
 
-def _rename(source: str, target: str) -> None:
-    """Rename, and never overwrite: renameat2(2) where the file system has it."""
+def rename(source: str, target: str) -> None:
+    """Rename, and never overwrite: renameat2(2) where the file system has it. Raises OSError."""
     from_, to = os.fsencode(source), os.fsencode(target)
     if _LIBC.renameat2(_AT_FDCWD, from_, _AT_FDCWD, to, _NOREPLACE) == 0:
         return
@@ -104,7 +104,7 @@ def _copy(source: str, target: str, step: Callable[[str], None]) -> None:
     finally:
         os.close(descriptor)
     step("copied")
-    _rename(temporary, target)
+    rename(temporary, target)
     sync_directory(folder)
     step("unlink")
     os.unlink(source)  # noqa: PTH108

@@ -54,9 +54,8 @@ class ZMailer(Adapter):
                           if _FOLDER.fullmatch(each)]  # fmt: skip
         return tuple(found)
 
-    def is_message(self, path: str) -> bool:
-        folder, _, name = path.rpartition("/")
-        return f"{folder}/" in self.below and name[:1].isdigit()
+    def takes(self, name: str) -> bool:
+        return name[:1].isdigit()
 
     def names_claims(self) -> bool:
         return True
