@@ -100,11 +100,21 @@ class Site:
     def cli(self, *arguments: str) -> int:
         """A command of forebay with this site's configuration; its status."""
         code = "import sys; from forebay.cli.main import main; main(sys.argv[1:])"
-        command = [sys.executable, "-c", code, *arguments[:2], "--config", str(self.root / "forebay.toml"), *arguments[2:]]
+        command = [
+            sys.executable,
+            "-c",
+            code,
+            *arguments[:2],
+            "--config",
+            str(self.root / "forebay.toml"),
+            *arguments[2:],
+        ]
         with self.log_file.open("ab") as log:
             return subprocess.run(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, check=False).returncode
 
-    def put(self, name: str, do: str = "", header: str = "", sender: str = "a@example.org", body: str = "body\n") -> Path:
+    def put(
+        self, name: str, do: str = "", header: str = "", sender: str = "a@example.org", body: str = "body\n"
+    ) -> Path:
         """A message in the spool, whole from the first moment; its path."""
         envelope = f"from <{sender}>\nto <b@example.com>\nenv-end\n" if self.zmailer else ""
         action = f"X-Do: {do}\n" if do else ""

@@ -66,8 +66,8 @@ def act(what: bytes, how: bytes, data: bytes) -> int:
     elif what == b"helper":
         helper(int(how or 4096))
     elif what == b"stream":  # read a large file: page cache, and no memory of its own
-        with Path(os.fsdecode(how)).open("rb") as file:
-            while file.read(1 << 20):
+        with Path(os.fsdecode(how)).open("rb") as large:
+            while large.read(1 << 20):
                 pass
     elif what == b"append":
         with Path(os.fsdecode(how)).open("ab") as file:
@@ -103,9 +103,9 @@ def process(data: bytes, delivered: str) -> int:
         parsed = email.message_from_bytes(header + b"\n\n", policy=email.policy.default)
         for name in ("From", "To", "Cc"):
             str(parsed[name])
-    name = ID.search(data)
+    identity = ID.search(data)
     log = os.open(delivered, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-    os.write(log, (name[1] if name else b"?") + b"\n")
+    os.write(log, (identity[1] if identity else b"?") + b"\n")
     os.close(log)
     return 0
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-from sidecar_kit import Site
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sidecar_kit import Site
 
 EVIL_HEADER = "To: " + "[[] " * 40 + "x@example.com\n"
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-from sidecar_kit import Site
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sidecar_kit import Site
 
 STYLES = ["open", "new", "old", "single"]
 GOOD = 24

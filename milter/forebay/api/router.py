@@ -200,7 +200,7 @@ class Adapter:
 
     def read(self, path: str) -> Reading:
         """The envelope, where the file has one, and the start of the message. Raises OSError."""
-        with open(path, "rb") as file:  # noqa: PTH123 - as the other calls here
+        with open(path, "rb") as file:
             return Reading(Envelope(), file.read(_MOST_READ))
 
     def place(self, original: str, status: os.stat_result) -> str:

@@ -39,13 +39,13 @@ def list_(path: str | None, as_json: bool, everything: bool) -> None:
     entries = journal.entries(*(() if everything else ("intended", "aside", "releasing", "deleting")))
     if as_json:
         for entry in entries:
-            print(json_line(_described(entry)))
+            click.echo(json_line(_described(entry)))
         return
     rows = [("ID", "STATE", "CAUSE", "CONFIDENCE", "SIZE", "SINCE", "FROM")]
     for each in entries:
         since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(each.at))
         rows.append((each.id, each.state, each.cause, each.confidence, f"{each.size:,}", since, each.original))
-    print(table(rows) if entries else "nothing is set aside")
+    click.echo(table(rows) if entries else "nothing is set aside")
 
 
 @quarantine.command()
@@ -55,7 +55,7 @@ def show(path: str | None, ids: tuple[str, ...]) -> None:
     """Show the evidence of entries, as JSON."""
     journal = _journal(path)[1]
     for entry in _entries(journal, ids):
-        print(json.dumps(_described(entry) | {"evidence": json.loads(entry.evidence)}, indent=2))
+        click.echo(json.dumps(_described(entry) | {"evidence": json.loads(entry.evidence)}, indent=2))
 
 
 @quarantine.command()
@@ -90,7 +90,7 @@ def _request(path: str | None, kind: str, ids: tuple[str, ...]) -> int:
         while not (outcome := journal.outcome(number)) and time.monotonic() < until:
             if not _carry_out_here(path, config, journal):
                 time.sleep(0.1)
-        print(f"{entry.id}: {outcome or 'asked for; the sidecar has not answered yet'}")
+        click.echo(f"{entry.id}: {outcome or 'asked for; the sidecar has not answered yet'}")
         failed += outcome != requests.DONE
     return 75 if failed else 0
 
@@ -107,9 +107,7 @@ def _carry_out_here(path: str | None, config: Config, journal: Journal) -> bool:
     try:
         adapter = load(path)[1]
         aside = Aside(journal, adapter, config.router.aside_directory, lambda _: None)
-        requests.carry_out(
-            journal, aside, config.router.limits.strikes, lambda: journal.keep("fuse", "0 0")
-        )
+        requests.carry_out(journal, aside, config.router.limits.strikes, lambda: journal.keep("fuse", "0 0"))
     finally:
         statusfile.unlock(held)
     return True

@@ -50,7 +50,7 @@ class Rules:
 class Cases:
     """Decides, and has it carried out by `aside` and `withholding`."""
 
-    def __init__(  # noqa: PLR0913 - the parts that it brings together
+    def __init__(  # noqa: PLR0913, PLR0917 - the parts that it brings together
         self,
         rules: Rules,
         journal: Journal,

@@ -56,7 +56,7 @@ class Gate:
 
     def _names(self, folder: str) -> list[str]:
         try:
-            return sorted(name for name in os.listdir(folder) if self._adapter.takes(name))  # noqa: PTH208 - names only
+            return sorted(name for name in os.listdir(folder) if self._adapter.takes(name))
         except OSError as error:
             _log.error("the gate cannot read %s: %s", folder, error.strerror)
             return []
@@ -81,7 +81,11 @@ class Gate:
         if verdict.action not in _HELD or not verdict.reason:
             return ""
         field = printable(verdict.reason.field, 40)
-        return f"{verdict.reason.id}: {field}: {verdict.reason.message}" if field else f"{verdict.reason.id}: {verdict.reason.message}"
+        return (
+            f"{verdict.reason.id}: {field}: {verdict.reason.message}"
+            if field
+            else f"{verdict.reason.id}: {verdict.reason.message}"
+        )
 
 
 def ways(inputs: Sequence[str], directories: Sequence[str]) -> list[tuple[str, str]]:

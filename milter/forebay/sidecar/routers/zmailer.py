@@ -91,7 +91,7 @@ class ZMailer(Adapter):
         return list(found.values())
 
     def read(self, path: str) -> Reading:
-        with open(path, "rb") as file:  # noqa: PTH123 - as in the base
+        with open(path, "rb") as file:
             return parse(file.read(_MOST_READ))
 
     def place(self, original: str, status: os.stat_result) -> str:
