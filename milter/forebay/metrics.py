@@ -99,9 +99,9 @@ ALL: Final = (
 
 
 class WorkerMetrics:
-    """What a worker counts. `validators` are the ids that exist."""
+    """What a worker counts. `validators` are the ids that exist, `third_party` those of them that can be benched."""
 
-    def __init__(self, directory: str, slot: int, validators: Iterable[str]) -> None:
+    def __init__(self, directory: str, slot: int, validators: Iterable[str], third_party: Iterable[str] = ()) -> None:
         _count_in(directory, f"w{slot}")
         messages, observed = _counter(MESSAGES), _counter(OBSERVED)
         self.messages = {each: messages.labels(each.word) for each in Action}
@@ -111,6 +111,8 @@ class WorkerMetrics:
         self.findings = {each: self._findings.labels(each) for each in known}
         self.validator_errors = {each: self._errors.labels(each) for each in known}
         self._benched = _gauge(BENCHED, "livesum")
+        for each in third_party:
+            self.bench(each, is_benched=False)
         self.recipients_rejected = _counter(RECIPIENTS_REJECTED)
         self.verdict_seconds = _histogram(VERDICT_SECONDS)
         self.header_bytes = _histogram(HEADER_BYTES)
@@ -127,7 +129,7 @@ class WorkerMetrics:
         """Count a validator that failed."""
         (self.validator_errors.get(validator) or self._errors.labels(OWN_CODE)).inc()
 
-    def bench(self, validator: str, is_benched: bool) -> None:
+    def bench(self, validator: str, *, is_benched: bool) -> None:
         """Note that a validator sits out in this worker, or does no more."""
         self._benched.labels(validator).set(int(is_benched))
 

@@ -38,8 +38,8 @@ class AddressUnbalancedAngle(DefectValidator):
 class AddressNestedAngle(DefectValidator):
     """Refuses an angle bracket inside an angle bracket.
 
-    The seven bytes `a<b<c>>` put gen_smtp into an endless loop that ate all memory: the story forebay was written for.
-    RFC 7103 section 7.1.2. Bytes: `To: <<<a@example.org>>>`.
+    The seven bytes `a<b<c>>` put gen_smtp into an endless loop that took all memory. RFC 7103 section 7.1.2.
+    Bytes: `To: <<<a@example.org>>>`.
     """
 
     defects = ("angle-nested",)

@@ -19,8 +19,8 @@ BOUNCE = b"<>"
 class AddressSemicolonSeparator(DefectValidator):
     """Tags a semicolon where a comma belongs.
 
-    It ends a group and nothing else; Outlook shows it between addresses, and people copy it.
-    Bytes: `To: a@example.org; b@example.org`.
+    It ends a group and nothing else: one parser gives up there, another reads on. Outlook shows it between addresses, and
+    people copy it. Bytes: `To: a@example.org; b@example.org`.
     """
 
     defects = ("semicolon-separator",)
@@ -55,10 +55,10 @@ class AddressEmptyElement(DefectValidator):
     bad=[b"From: <>", Example(b"From: <>", sender=BOUNCE, action=TAG), Example(b"To: <>", action=TAG)],
 )
 class AddressEmptyAngle(DefectValidator):
-    """Quarantines empty angle brackets in From and Sender, tags them elsewhere.
+    """Tags empty angle brackets, quarantines them in From and Sender.
 
-    They belong into Return-Path only. Every eighteenth legitimate bounce has them in From, so from the null sender they
-    are tagged. Bytes: `From: <>`.
+    They belong into Return-Path only: a program that asks for the first mailbox's domain finds none. Every eighteenth
+    legitimate bounce has them in From, so from the null sender they are tagged there too. Bytes: `From: <>`.
     """
 
     defects = ("angle-empty",)
@@ -75,9 +75,10 @@ class AddressEmptyAngle(DefectValidator):
     bad=[b"From:", b"From: (nobody)", Example(b"To:", action=TAG), Example(b"From:", sender=BOUNCE, action=TAG)],
 )
 class AddressEmptyField(DefectValidator):
-    """Refuses a From or Sender without an address, tags other address fields without one.
+    """Tags an address field without an address, refuses it in From and Sender.
 
-    A program that asks for the first author finds none. Mail programs do write an empty To and Cc. Bytes: `From:`.
+    A program that asks for the first author reads past the end of an empty list. Mail programs do write an empty To and
+    Cc; Bcc may be empty. Bytes: `From:`.
     """
 
     defects = ("list-empty",)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from forebay.api import ACCEPT, QUARANTINE, TAG, DefectValidator, Example, validator
+from forebay.api import ACCEPT, QUARANTINE, REJECT, TAG, DefectValidator, Example, validator
 
 
 @validator(
@@ -81,6 +81,7 @@ class AddressPhrasePeriod(DefectValidator):
     group="address",
     action=TAG,
     author_action=QUARANTINE,
+    strict=REJECT,
     good=[b'From: "Doe, John" <j@example.org>'],
     bad=[b"From: Doe, John <j@example.org>", Example(b"To: Doe, John <j@example.org>", action=TAG)],
 )
@@ -123,7 +124,8 @@ class AddressBackslash(DefectValidator):
 class EncodedWordInQuotedString(DefectValidator):
     """Tags an encoded-word inside a quoted string.
 
-    It must not be decoded there, and many do. Common in legitimate mail. Bytes: `To: "=?utf-8?q?caf=C3=A9?=" <a@example.org>`.
+    It must not be decoded there, and many programs decode it all the same: two of them show two names. Common in
+    legitimate mail. Bytes: `To: "=?utf-8?q?caf=C3=A9?=" <a@example.org>`.
     """
 
     defects = ("encoded-word-in-quoted-string",)

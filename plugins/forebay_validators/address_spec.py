@@ -13,6 +13,7 @@ BOUNCE = b"<>"
     group="address",
     action=QUARANTINE,
     author_action=REJECT,
+    strict=REJECT,
     good=[b'To: "a@b"@example.org'],
     bad=[b"From: a@b@example.org", Example(b"To: a@b@example.org", action=QUARANTINE)],
 )
@@ -231,41 +232,3 @@ class Raw8bitAddress(DefectValidator):
     """
 
     defects = ("addr-spec-8bit",)
-
-
-@validator(
-    id="obs-route",
-    rfc="RFC 5322 4.4",
-    group="address",
-    action=QUARANTINE,
-    strict=REJECT,
-    good=[b"To: <d@example.org>"],
-    bad=[b"To: <@a.example,@b.example:d@example.org>", b"To: Mary Smith <@node.test:mary@example.net>"],
-)
-class ObsRoute(DefectValidator):
-    """Quarantines a source route.
-
-    Nothing has needed one since 1989. A filter looks at the domain after the colon and a server may go to the one
-    before it; Python's `email` takes more than 15 seconds for 64 KB. RFC 5322 A.6.1 shows one; RFC 7103 section 7.1.1
-    refuses it. Bytes: `To: <@a.example,@b.example:d@example.org>`.
-    """
-
-    defects = ("route",)
-
-
-@validator(
-    id="address-bang-or-percent-route",
-    rfc="RFC 1123 5.2.16",
-    group="address",
-    action=TAG,
-    good=[b"To: a@example.org"],
-    bad=[b"To: a!b!c@example.org", b"To: a%b.example@example.org"],
-)
-class AddressBangOrPercentRoute(DefectValidator):
-    """Tags a bang path or a percent sign in a local part.
-
-    A server that still follows it relays to wherever it points; `.!` locked Postfix's queue manager (CVE-2003-0540).
-    The characters are legal, and some lists use them. Bytes: `To: a%b.example@example.org`.
-    """
-
-    defects = ("route-bang-or-percent",)

@@ -32,6 +32,7 @@ class HeaderDuplicateFrom(DefectValidator):
 @validator(
     id="header-duplicate-singleton",
     rfc="RFC 5322 3.6",
+    fields=("sender", "date", "message-id", "subject"),
     action=REJECT,
     good=[b"Subject: x\nSubject: x", b"To: a@example.org\nTo: b@example.org", IDS * 2],
     bad=[
@@ -42,10 +43,29 @@ class HeaderDuplicateFrom(DefectValidator):
     ],
 )
 class HeaderDuplicateSingleton(DefectValidator):
-    r"""Refuses Sender, Date, Message-ID, Subject or Reply-To repeated with another value.
+    r"""Refuses Sender, Date, Message-ID or Subject repeated with another value.
 
     Each may stand once. One program shows the first and another the last, and a signature covers one of them.
     RFC 7103 section 7.5 puts rejection first, as large providers do. Bytes: `Subject: one\nSubject: two`.
+    """
+
+    defects = ("singleton-differs",)
+
+
+@validator(
+    id="header-duplicate-reply-to",
+    rfc="RFC 5322 3.6",
+    fields=("reply-to",),
+    action=QUARANTINE,
+    strict=REJECT,
+    good=[b"Reply-To: a@example.org\nReply-To: a@example.org", b"Reply-To: a@example.org, b@example.org"],
+    bad=[b"Reply-To: a@example.org\nReply-To: b@example.net"],
+)
+class HeaderDuplicateReplyTo(DefectValidator):
+    r"""Quarantines Reply-To repeated with another value.
+
+    It may stand once. The answer goes to whoever the program finds first, or last, and a parser that keeps one field
+    of a name loses the other. Bytes: `Reply-To: a@example.org\nReply-To: b@example.net`.
     """
 
     defects = ("singleton-differs",)
@@ -134,7 +154,7 @@ class ListHeaderRepeated(DefectValidator):
 class FromMultipleMailboxes(DefectValidator):
     """Quarantines several mailboxes in From or Sender.
 
-    In From it is legal and never met in legitimate mail. DMARC cannot be evaluated, and one program shows the first
+    In From it is legal, and was never met in legitimate mail. DMARC cannot be evaluated, and one program shows the first
     author, another the last (CERT VU#517845). Bytes: `From: a@example.org, b@example.net`.
     """
 
@@ -165,6 +185,7 @@ class GroupSyntaxInFrom(DefectValidator):
     group="ambiguity",
     action=QUARANTINE,
     author_action=REJECT,
+    strict=REJECT,
     good=[b"From: =?utf-8?q?caf=C3=A9?= <a@example.org>"],
     bad=[
         b"From: <=?utf-8?q?a=40b?=@example.org>",

@@ -192,7 +192,8 @@ class ParameterContinuationBomb(BudgetValidator):
 class ParameterContinuationIndex(BudgetValidator):
     """Refuses a parameter section with a number above 999.
 
-    A table of that size is made for it. Bytes: `filename*0=a; filename*999999999=b`.
+    A parser that makes a table of that size for it has no memory left.
+    Bytes: `Content-Disposition: attachment; filename*0=a; filename*999999999=b`.
     """
 
     measure = "continuation-index"

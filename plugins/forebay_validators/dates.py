@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from forebay.api import ACCEPT, REJECT, TAG, DefectValidator, validator
+from forebay.api import ACCEPT, QUARANTINE, TAG, DefectValidator, validator
 
 
 @validator(
     id="date-unparsable",
     rfc="RFC 5322 3.3",
     action=TAG,
-    strict=REJECT,
+    strict=QUARANTINE,
+    null_sender=TAG,
     good=[b"Date: Thu, 22 Aug 2002 12:36:23 +0000", b"Date: 22 Aug 02 12:36 EST"],
     bad=[b"Date: yesterday", b"Date: 2002-08-22T12:36:23Z"],
 )
 class DateUnparsable(DefectValidator):
     """Tags a date that is none, not even an obsolete one.
 
-    Programs sort by 1970, by now or not at all. RFC 7103 section 7.5.2 takes the date of the topmost Received. Every
-    hundredth legitimate bounce has one. Bytes: `Date: yesterday`.
+    Programs sort by 1970, by now or not at all. RFC 7103 section 7.5.2 takes the date of the topmost Received. One
+    legitimate bounce in eighty has one. Bytes: `Date: yesterday`.
     """
 
     defects = ("date-unparsable",)

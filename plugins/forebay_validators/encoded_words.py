@@ -5,7 +5,7 @@ RFC 2047 section 6.3: a reader must not prevent the handling of a message becaus
 
 from __future__ import annotations
 
-from forebay.api import ACCEPT, QUARANTINE, REJECT, TAG, DefectValidator, validator
+from forebay.api import ACCEPT, QUARANTINE, REJECT, TAG, DefectValidator, Example, validator
 
 ADDRESSES = (
     "from",
@@ -23,6 +23,9 @@ ADDRESSES = (
     "disposition-notification-to",
     "return-receipt-to",
     "errors-to",
+    "mail-followup-to",
+    "mail-reply-to",
+    "apparently-to",
 )
 
 
@@ -99,13 +102,19 @@ class EncodedWordDecodesToSpecials(DefectValidator):
     id="encoded-word-control-chars",
     rfc="RFC 2047 5",
     action=QUARANTINE,
-    good=[b"Subject: =?utf-8?q?a=20b?="],
-    bad=[b"Subject: =?utf-8?q?a=00b?=", b"From: =?utf-8?q?a=07b?= <a@example.org>"],
+    author_action=REJECT,
+    good=[b"Subject: =?utf-8?q?a=20b?=", b"From: =?iso-2022-jp?b?GyRCJEYbKEI=?= <a@example.org>"],
+    bad=[
+        Example(b"Subject: =?utf-8?q?a=00b?=", action=QUARANTINE),
+        b"From: =?utf-8?q?a=00b?= <a@example.org>",
+        b"From: =?utf-8?q?a=07b?= <a@example.org>",
+    ],
 )
 class EncodedWordControlChars(DefectValidator):
-    """Quarantines an encoded-word that decodes to control characters.
+    """Quarantines an encoded-word that decodes to control characters, refuses it in From and Sender.
 
-    A decoded name with a NUL in it is cut short by whoever stores it. Bytes: `Subject: =?utf-8?q?a=00b?=`.
+    A decoded name with a NUL in it is cut short by whoever stores it. What a character set needs to change its alphabet
+    is no control character. Bytes: `Subject: =?utf-8?q?a=00b?=`.
     """
 
     defects = ("encoded-word-decodes-to-controls",)

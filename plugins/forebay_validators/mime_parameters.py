@@ -53,7 +53,8 @@ class ParameterUnterminatedQuote(DefectValidator):
 class ParameterRepeated(DefectValidator):
     """Tags a parameter that stands twice with the same value.
 
-    It contradicts nothing, and some parsers refuse the field. Bytes: `text/plain; charset=utf-8; charset=utf-8`.
+    It contradicts nothing, and some parsers refuse the field.
+    Bytes: `Content-Type: text/plain; charset=utf-8; charset=utf-8`.
     """
 
     defects = ("parameter-repeated",)
@@ -86,7 +87,8 @@ class ParameterDuplicate(DefectValidator):
 class ParameterConflictPlainAnd2231(DefectValidator):
     """Tags a plain and an RFC 2231 parameter of one name that say the same, or differ in harmless ways.
 
-    It is what careful programs send for old readers. Bytes: `filename=a.txt; filename*=utf-8''a.txt`.
+    It is what careful programs send for old readers. Bytes:
+    `Content-Disposition: attachment; filename=a.txt; filename*=utf-8''a.txt`.
     """
 
     defects = ("parameter-conflict",)
@@ -102,7 +104,8 @@ class ParameterConflictPlainAnd2231(DefectValidator):
 class ParameterConflictDiffers(DefectValidator):
     """Quarantines a plain and an RFC 2231 parameter of one name with other contents.
 
-    The filter reads the harmless one ("Inbox Invasion"). Bytes: `filename=a.txt; filename*=utf-8''a.exe`.
+    The filter reads the harmless one ("Inbox Invasion").
+    Bytes: `Content-Disposition: attachment; filename=a.txt; filename*=utf-8''a.exe`.
     """
 
     defects = ("parameter-conflict-differs",)
@@ -122,7 +125,8 @@ class ParameterConflictDiffers(DefectValidator):
 class ParameterContinuationMalformed(DefectValidator):
     """Quarantines RFC 2231 sections with a gap, a repetition, a leading zero or without a start.
 
-    Some readers stop at the gap and some join across it, to another file name. Bytes: `filename*1=a; filename*3=b`.
+    Some readers stop at the gap and some join across it, to another file name.
+    Bytes: `Content-Disposition: attachment; filename*1=a; filename*3=b`.
     """
 
     defects = ("continuation-malformed",)
@@ -138,7 +142,8 @@ class ParameterContinuationMalformed(DefectValidator):
 class FilenameControlOrPath(DefectValidator):
     r"""Quarantines a path or a control character in a file name.
 
-    Who saves it as it is writes outside the folder that was meant. Bytes: `filename="..\\..\\a.exe"`.
+    Who saves it as it is writes outside the folder that was meant.
+    Bytes: `Content-Disposition: attachment; filename="..\\..\\a.exe"`.
     """
 
     defects = ("filename-path",)
@@ -170,7 +175,8 @@ class MimeBoundaryMissing(DefectValidator):
 class MimeBoundaryEmpty(DefectValidator):
     """Refuses an empty boundary.
 
-    Each line that begins with two hyphens then divides the message, or none. Bytes: `boundary=""`.
+    Each line that begins with two hyphens then divides the message, or none.
+    Bytes: `Content-Type: multipart/mixed; boundary=""`.
     """
 
     defects = ("boundary-empty",)
@@ -186,7 +192,8 @@ class MimeBoundaryEmpty(DefectValidator):
 class MimeBoundaryMalformed(DefectValidator):
     """Tags a boundary with a character that it may not have, or with a blank at its end.
 
-    Some readers cut it there and see other parts. Legitimate bounces have it. Bytes: `boundary="a#b"`.
+    Some readers cut it there and see other parts. Legitimate bounces have it.
+    Bytes: `Content-Type: multipart/mixed; boundary="a#b"`.
     """
 
     defects = ("boundary-malformed",)

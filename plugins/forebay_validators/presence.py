@@ -137,14 +137,14 @@ class ResentBlockMalformed(DefectValidator):
     rfc="RFC 5321 4.4",
     action=TAG,
     good=[WHOLE],
-    bad=[b"Return-Path: <a@example.org>\nReturn-Path: <b@example.org>"],
+    bad=[b"Return-Path: <a@example.org>", b"Return-Path: <a@example.org>\nReturn-Path: <b@example.org>"],
 )
 class ReturnPathMultiple(DefectValidator):
-    """Tags several Return-Path fields.
+    """Tags a Return-Path that came with the message, one or several.
 
-    Final delivery adds one, so that those which came with the message are claims of its sender; RFC 7103 section 7.5.3
-    ignores all but the topmost. Postfix drops them before a milter sees them.
-    Bytes: `Return-Path: <a@example.org>` twice.
+    Final delivery adds one, so that what came with the message is a claim of its sender: a program that takes the wrong
+    one sends its bounces there. RFC 7103 section 7.5.3 ignores all but the topmost. Postfix drops them before a milter
+    sees them. Bytes: `Return-Path: <a@example.org>`.
     """
 
     defects = ("return-path-present",)

@@ -55,7 +55,7 @@ class BareCr(DefectValidator):
     bad=[b"Subject: one\nX-Two: two\r\nTo: a@example.org\r\n"],
 )
 class BareLf(DefectValidator):
-    r"""Refuses a line that ends with LF alone, in a header whose other lines end with CRLF.
+    r"""Quarantines a line that ends with LF alone, in a header whose other lines end with CRLF.
 
     What one server takes for text ends the message for the next one: SMTP smuggling (CVE-2023-51764, CVE-2023-51765).
     An MTA normalises line ends before a milter sees them; in a file they are visible.

@@ -93,5 +93,5 @@ def test_a_plugin_from_its_first_line_to_its_last(tmp_path: Path) -> None:
         assert "validators.long-word: no validator of that name" in told
         service.config.write_text(service.config.read_text().replace(CONFIG, ""))
         service.reload()
-        await_log(service, "reload")
+        await_log(service, "reloaded: ")
         assert send(postfix.port, MESSAGE).startswith("250 ")

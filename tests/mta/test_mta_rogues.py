@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import subprocess
 import tempfile
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -21,10 +20,10 @@ import pytest
 
 from forebay.api import ACCEPT, REJECT, TAG, Action
 from forebay.testing import Message, milter_service
-from forebay.testing.milter_service import FOREBAY
+from forebay.testing.service import FOREBAY
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from forebay.testing import MilterService
 
@@ -67,6 +66,7 @@ class Rogue:
     log: str = ""
     metric: str = ""
     triggers: int = 8
+    burns: bool = False
 
 
 ERROR = 'forebay_validator_errors_total{validator="rogue"}'
@@ -86,10 +86,10 @@ ROGUES = (
     Rogue("finds without end", "return (self.find('x', field) for _ in itertools.count())", TAGGED),
     Rogue("changes the field", "field.value = b'changed'", TAGGED, "rogue", ERROR),
     Rogue("changes itself", "self.id = 'other'", TAGGED, "rogue", ERROR),
-    Rogue("leaks memory", "KEPT.append(b'x' * (24 << 20)); return []", ACCEPTED, "", MEMORY, 24),
+    Rogue("leaks memory", "KEPT.append(b'x' * (4 << 20)); return []", ACCEPTED, "", MEMORY, 48),
     Rogue("sleeps", "time.sleep(10); return []", WAITS, "rogue", HANG, 1),
-    Rogue("burns", "\n    while True: pass", WAITS, "rogue", HANG, 2),
-    Rogue("holds the lock", "re.match(b'(a+)+$', b'a' * 64 + b'b')", WAITS, "rogue", HANG, 2),
+    Rogue("burns", "\n    while True: pass", WAITS, "rogue", HANG, 2, burns=True),
+    Rogue("holds the lock", "re.match(b'(a+)+$', b'a' * 64 + b'b')", WAITS, "rogue", HANG, 2, burns=True),
     Rogue("exits", "os._exit(3)", WAITS, "rogue", CRASH, 1),
     Rogue("closes descriptors", "os.closerange(3, 1024); return []", WAITS, "", "", 1),
     Rogue("writes to stdout", "print('rogue ' * 1000, flush=True); os.write(1, b'x' * 100); return []", ACCEPTED),
@@ -136,31 +136,47 @@ def load_of(rogue: Rogue) -> list[tuple[Message, frozenset[Action]]]:
     return mixed
 
 
+def eventually(holds: Callable[[], bool]) -> None:
+    """Wait until something is so."""
+    until = time.monotonic() + DEADLINE
+    while not holds():
+        assert time.monotonic() < until
+        time.sleep(0.05)
+
+
+def status_of(service: MilterService) -> object:
+    """What `forebay status` says."""
+    command = (*FOREBAY, "status", "--json", "--config", str(service.config))
+    said: object = json.loads(subprocess.run(command, capture_output=True, text=True, check=False).stdout)
+    return said
+
+
+def until_of(right: frozenset[Action], until: float) -> float:
+    """How long to try: once only where the message may have to wait for somebody to take the plugin off."""
+    return 0 if Action.TEMPFAIL in right else until
+
+
 @pytest.mark.parametrize("rogue", ROGUES, ids=lambda rogue: rogue.name.replace(" ", "-"))
 def test_a_rogue_harms_nobody_but_itself(rogue: Rogue, directory: Path) -> None:
     """Under load, with everything that it does, the others' verdicts are right, and it is named."""
     (directory / "rogue.py").write_text(PLUGIN.format(body=f"    {rogue.does}"))
     config = f'[plugins]\ndirectory = "{directory}"\n'
-    milter = f"hang_time = {HANG_TIME}\nworkers = 3\nworker_memory = '160M'\n"
+    milter = f"hang_time = {HANG_TIME}\nworkers = 3\nworker_memory = '100M'\n"
     with milter_service(config, milter=milter) as service:
         mixed = load_of(rogue)
         until = time.monotonic() + DEADLINE
-        stop = threading.Event()
         with ThreadPoolExecutor(CLIENTS) as pool:
-            given = list(pool.map(lambda each: final_answer(service, each[0], until if each[1] != WAITS else 0), mixed))
-        stop.set()
+            given = list(pool.map(lambda each: final_answer(service, each[0], until_of(each[1], until)), mixed))
         wrong = [(answer, right) for answer, (_, right) in zip(given, mixed, strict=True) if answer not in right]
         assert wrong == [], service.log()[-4000:]
         assert final_answer(service, CLEAN, time.monotonic() + DEADLINE) is ACCEPT
-        assert rogue.log in service.log()
-        metrics = service.metrics()
-        assert not rogue.metric or metrics[rogue.metric] > 0
-        assert metrics["forebay_workers"] >= 1
+        if rogue.burns:
+            # The header that burnt the CPU is remembered: its retry is judged without the culprit.
+            retried = CLEAN.field(b"X-Number", b" 0").field(b"X-Rogue", b" x")
+            assert final_answer(service, retried, time.monotonic() + DEADLINE) is TAG
+        # The end of a worker is told when its parent has buried it.
+        eventually(lambda: rogue.log in service.log())
+        eventually(lambda: not rogue.metric or service.metrics()[rogue.metric] > 0)
+        eventually(lambda: service.metrics()["forebay_workers"] >= 1)
         if rogue.metric in {ERROR, HANG}:
-            status = subprocess.run(
-                (*FOREBAY, "status", "--json", "--config", str(service.config)),
-                capture_output=True,
-                text=True,
-                check=False,
-            )
-            assert "rogue" in json.dumps(json.loads(status.stdout))
+            eventually(lambda: "rogue" in json.dumps(status_of(service)))

@@ -8,9 +8,9 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
-from sidecar_kit import Site
 
 from forebay.sidecar.limits import cgroup
+from sidecar.sidecar_kit import Site
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from cases_kit import Kit, begin, everywhere, put
 
 from forebay.api.router import Site
 from forebay.config import Config
 from forebay.sidecar.examine import Examiner
 from forebay.sidecar.routers.spool import Spool
+from sidecar.cases_kit import Kit, begin, everywhere, put
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -11,7 +11,7 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sidecar_kit import Site
+    from sidecar.sidecar_kit import Site
 
 EVIL_HEADER = "To: " + "[[] " * 40 + "x@example.com\n"
 

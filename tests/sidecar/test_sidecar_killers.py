@@ -10,7 +10,7 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sidecar_kit import Site
+    from sidecar.sidecar_kit import Site
 
 STYLES = ["open", "new", "old", "single"]
 GOOD = 24

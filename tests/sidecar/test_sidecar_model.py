@@ -6,7 +6,6 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from cases_kit import Kit, begin, everywhere, put
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -16,6 +15,7 @@ from forebay.config import Config
 from forebay.sidecar.examine import Examiner
 from forebay.sidecar.routers.spool import Spool
 from forebay.sidecar.verdict import Verdict
+from sidecar.cases_kit import Kit, begin, everywhere, put
 
 EXAMINER = Examiner(Config(), Spool(Site(spool=("/nonexistent",))))
 KINDS = ("red", "green", "blue")

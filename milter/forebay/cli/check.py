@@ -84,6 +84,7 @@ class _Checking:
         self._envelope = envelope
         self._report = report
         self._progress = progress
+        self._is_seen = sys.stdout.isatty()  # where the bar is, perhaps
         self._refused = self._error = os.EX_OK
         self._path = ""
         self._failures: set[tuple[str, str]] = set()
@@ -112,10 +113,10 @@ class _Checking:
         verdict = self._judge.judge(cut.fields, envelope, body, cut.diagnosis)
         if _is_refusal(verdict):
             self._refused = REFUSED
-        self._progress.message(message.end)
-        if verdict.findings:
+        if verdict.findings and self._is_seen:
             self._progress.clear()
         self._report.add(message, verdict, Source(cut.fields, envelope, body))
+        self._progress.message(message.end)
 
     def _unread(self, error: ForebayError) -> None:
         self._progress.clear()
@@ -156,4 +157,8 @@ def _bracketed(address: str) -> bytes:
 
 def _as_sent(body: bytes) -> bytes:
     """The first chunk of a body, as an MTA passes it on: lines end with CRLF."""
-    return body[:BODY_BYTES].replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")[:BODY_BYTES]
+    start = body[:BODY_BYTES]
+    ended = start.count(b"\r\n") if b"\r" in start else 0
+    if ended and ended == start.count(b"\n"):
+        return start
+    return start.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")[:BODY_BYTES]

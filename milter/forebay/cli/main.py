@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from importlib import import_module
+from io import TextIOWrapper
 
 import click
 
@@ -24,6 +26,9 @@ COMMANDS = {
 """Each is the attribute of its own name in the module of its own name: imported when it is called, and not before."""
 
 INTERRUPTED = 130
+CUT_OFF = 141
+"""As shells tell of a program that SIGINT or SIGPIPE ended: whoever read the output has seen enough."""
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class Commands(click.Group):
@@ -55,6 +60,9 @@ def cli() -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run a command and exit with its status: 0, 1 for a finding, else one of sysexits(3)."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a file's name may have what the locale has not
     sys.exit(run(arguments))
 
 
@@ -67,13 +75,33 @@ def run(arguments: list[str] | None = None) -> int:
         error_line(str(error))
         return error.exit_code
     except click.ClickException as error:
-        context = getattr(error, "ctx", None)
-        error_line(error.format_message() + (f"\ntry: {context.command_path} --help" if context else ""))
+        _tell_usage(error)
         return os.EX_USAGE
     except (KeyboardInterrupt, click.Abort):
         return INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read the output has seen enough; what is left in the buffer must not fail once more at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return os.EX_OK
+    except SystemExit as error:
+        return CUT_OFF if error.code == 1 else os.EX_OK  # click makes a 1 of a broken pipe, a 0 of a completion
+    except OSError as error:
+        return _output_failed(error)
     return status if isinstance(status, int) else os.EX_OK
+
+
+def _tell_usage(error: click.ClickException) -> None:
+    text = error.format_message()
+    context = getattr(error, "ctx", None)
+    if text.startswith("Usage:"):  # a group without a command: click makes its help the message
+        sys.stderr.write(f"{text}\n")
+    else:
+        error_line(text + (f"\ntry: {context.command_path} --help" if context else ""))
+
+
+def _output_failed(error: OSError) -> int:
+    """The status where standard output takes no more; anything else is a bug of ours."""
+    if not isinstance(error, BrokenPipeError) and error.errno not in NO_ROOM:
+        raise error
+    # What is left in the buffer must not fail once more at exit.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if isinstance(error, BrokenPipeError):
+        return CUT_OFF
+    error_line(f"the output cannot be written: {error.strerror}")
+    return os.EX_IOERR

@@ -47,7 +47,7 @@ def mark(finding: Finding, source: Source) -> Mark | None:
     index = finding.field_index
     if index >= 0:
         name, value = source.fields[index]
-        if finding.start == finding.end == 0:  # the field as a whole: its name stands for it
+        if finding.start == 0 and (finding.end == 0 or value[:1] == b"\n"):  # the whole field: its name stands for it
             return _mark(index + 1, name + b":", value, -len(name) - 1, -1)
         return _mark(index + 1, name + b":", value, finding.start, finding.end)
     text = _elsewhere(finding, source)

@@ -25,8 +25,8 @@ FIRST_READ = 64 << 10
 CHUNK = 1 << 20
 
 _HEADER_END = re.compile(rb"\n\r?\n")
-_SEPARATOR = re.compile(rb"From (\S*+) [^\n:]{0,64}\d\d:\d\d")
-"""The line that begins a message in an mbox: with a time, so that prose is not taken for it."""
+_SEPARATOR = re.compile(rb"From (\S*+) [^\n:]{0,64}(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[^\n:]{1,20}\d\d:\d\d")
+"""The line that begins a message in an mbox (RFC 4155 appendix A): with day and time, so that it is no prose."""
 _FIELD = re.compile(rb"^[!-9;-~]++[ \t]*+:", re.MULTILINE)
 _LOOKED_AT = 16_384
 
@@ -35,7 +35,7 @@ _LOOKED_AT = 16_384
 class Message:
     """The head of one message: where it was, its number there, the sender that an mbox line names.
 
-    `is_boxed` tells that it lay in an mbox, `end` how far that has been read.
+    `is_boxed` tells that it lay in an mbox with others, `end` how far that has been read.
     """
 
     path: str
@@ -156,7 +156,7 @@ def _mbox(path: str, start: bytes, file: IO[bytes]) -> Iterator[Message]:
         elif not head.is_full:
             head.add(data)
         end += len(data)
-    yield Message(path, index, head.raw, sender, True, end)
+    yield Message(path, index, head.raw, sender, index > 0, end)
 
 
 def _sender(name: bytes) -> bytes | None:

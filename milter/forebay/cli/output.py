@@ -41,6 +41,11 @@ def json_line(value: object) -> str:
     return json.dumps(value, ensure_ascii=True, separators=(", ", ": "))
 
 
+def json_document(value: object) -> str:
+    """One JSON value over many lines, in ASCII."""
+    return json.dumps(value, ensure_ascii=True, indent=2)
+
+
 def table(rows: Iterable[Sequence[str]]) -> str:
     """Rows of cells, each column as wide as its widest cell, the last as long as it is."""
     lines = [tuple(map(printable, row)) for row in rows]

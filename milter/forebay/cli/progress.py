@@ -58,6 +58,7 @@ class Progress:
             self._stream.write("\r\x1b[K")
             self._stream.flush()
             self._is_drawn = False
+            self._drawn = 0.0  # to be back soon
 
     def _draw(self, now: float) -> None:
         rate = self._messages / (now - self._started)

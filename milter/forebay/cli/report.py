@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     class Report(Protocol):
         """Takes the messages in their order."""
 
-        def add(self, message: Message, verdict: Verdict, source: Source) -> bool:
-            """Take a message; true where something was written of it."""
+        def add(self, message: Message, verdict: Verdict, source: Source) -> None:
+            """Take a message, and write what is to be said of it."""
 
         def close(self) -> None:
             """Write what can only be said at the end."""
@@ -48,14 +48,13 @@ class JsonReport:
         self._write = stream.write
         self._observe = observe
 
-    def add(self, message: Message, verdict: Verdict, _: Source) -> bool:
+    def add(self, message: Message, verdict: Verdict, _: Source) -> None:
         """Write the verdict."""
         shown: dict[str, object] = {"path": message.path, "index": message.index, "action": verdict.action.word}
         if self._observe:
             shown["would"] = verdict.would.word
-        shown["findings"] = [_plain(each) for each in verdict.findings]
+        shown["findings"] = [plain(each) for each in verdict.findings]
         self._write(json_line(shown) + "\n")
-        return True
 
     def close(self) -> None:
         """Nothing is left to say."""
@@ -70,20 +69,19 @@ class TextReport:
         self._coloured = colours(stream)
         self._counts: Counter[Action] = Counter()
 
-    def add(self, message: Message, verdict: Verdict, source: Source) -> bool:
+    def add(self, message: Message, verdict: Verdict, source: Source) -> None:
         """Write the verdict and its findings, each with its mark."""
         self._counts[verdict.would] += 1
         if not verdict.findings:
-            return False
+            return
         name = printable(message.path) + (f", message {message.index + 1}" if message.is_boxed else "")
         lines = [f"{paint(name, 'path', coloured=self._coloured)}: {self._verdict(verdict)}"]
         for finding in verdict.findings[:MOST_SHOWN]:
-            lines += self._finding(finding, source)
+            lines += finding_lines(finding, source, coloured=self._coloured)
         more = len(verdict.findings) - MOST_SHOWN
         if more > 0:
             lines.append(f"  and {more} more {'findings' if more > 1 else 'finding'} (shown with --json)")
         self._write("\n".join(lines) + "\n\n")
-        return True
 
     def close(self) -> None:
         """Write how many messages there were, and what became of them."""
@@ -97,21 +95,23 @@ class TextReport:
         word = self._painted(verdict.action)
         return f"{word} (observe: would {self._painted(verdict.would)})" if self._observe else word
 
-    def _finding(self, finding: Finding, source: Source) -> list[str]:
-        action = finding.action or Action.ACCEPT
-        lines = [f"  {self._painted(action)}: {sentence(finding)}"]
-        found = mark(finding, source)
-        if found:
-            number = str(found.number) if found.number else ""
-            lines.append(f"{number:>6} | {found.line}")
-            lines.append(f"{'':>6} | {found.indent}{paint(found.sign, 'mark', coloured=self._coloured)}")
-        return lines
-
     def _painted(self, action: Action) -> str:
         return paint(action.word, action.word, coloured=self._coloured)
 
 
-def _plain(finding: Finding) -> dict[str, object]:
+def finding_lines(finding: Finding, source: Source, *, coloured: bool) -> list[str]:
+    """A finding in words, and the line that it is about with the place marked."""
+    action = finding.action or Action.ACCEPT
+    lines = [f"  {paint(action.word, action.word, coloured=coloured)}: {sentence(finding)}"]
+    found = mark(finding, source)
+    if found:
+        lines.append(f"{found.number or '':>6} | {found.line}")
+        lines.append(f"{'':>6} | {found.indent}{paint(found.sign, 'mark', coloured=coloured)}")
+    return lines
+
+
+def plain(finding: Finding) -> dict[str, object]:
+    """A finding for JSON."""
     return {
         "id": finding.id,
         "field": escape(finding.field, MOST_NAME),

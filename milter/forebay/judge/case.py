@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 _ON_ERROR = {"tag": Action.TAG, "tempfail": Action.TEMPFAIL}
 
 
+MOST_SHARED = 32
+"""Field objects that are kept: with what was read in it, one takes many times its bytes."""
+
+
 class Case:
     """Field objects are made when first asked for, and shared: a message that is recognised has none."""
 
@@ -44,7 +48,9 @@ class Case:
         """The field at this place."""
         field = self._made.get(index)
         if field is None:
-            field = self._made[index] = Field(index, *self.fields[index], self.envelope.smtputf8)
+            field = Field(index, *self.fields[index], self.envelope.smtputf8)
+            if len(self._made) < MOST_SHARED:
+                self._made[index] = field
         return field
 
     @property
@@ -62,25 +68,30 @@ class Case:
             return True
         return worst is Action.QUARANTINE and bool(self._profile & HOLD)
 
+    @property
+    def is_full(self) -> bool:
+        """Whether the verdict is decided, with as many findings of that severity as it lists: no need to look on."""
+        return self.is_decided and self._findings.is_full
+
     def report(self, diagnosis: Diagnosis, name: bytes, index: int) -> None:
         """Find what the message layer has diagnosed in a field, or (without name) in the header as a whole."""
         defects, budgets = self._plan.defects, self._plan.budgets
-        for kind in diagnosis.counts:
-            if kind in defects:
-                first = next(each for each in diagnosis.defects if each.kind == kind)
-                self._report_defect(first, diagnosis.counts[kind], name, index)
-        for peak in diagnosis.peaks.values():
-            for budget in budgets.get(peak.measure, ()):
+        counts = diagnosis.counts
+        if counts:
+            first = {defect.kind: defect for defect in reversed(diagnosis.defects)}
+            for kind, count in counts.items():
+                if kind in defects:
+                    self._report_defect(first[kind], count, name, index)
+        for measure, peak in diagnosis.peaks.items():
+            for budget in budgets.get(measure, ()):
                 if peak.value > budget.lowest:
                     self._report_budget(budget, peak, name, index)
 
     def add(self, validator: Enabled, finding: Finding) -> None:
         """Take a finding that has its validator's wish for an action, if any, and choose the action."""
-        if self._profile < 0:
-            self._profile = self._exemptions.profile(self.envelope)
-        author = finding.field.lower() in AUTHOR
-        action = validator.rule.action(self._profile, author, finding.action)
-        self._keep(finding, action)
+        action = self._action(validator, finding.field, finding.action)
+        if self._findings.wants(action, finding.field_index, finding.start):
+            self._findings.add(_with_action(finding, action), action)
 
     def blame(self, validator_id: str, on_error: str) -> bool:
         """Note that a validator failed, and do what its `on_error` says; false where that is known already."""
@@ -88,7 +99,7 @@ class Case:
             return False
         action = _ON_ERROR.get(on_error)
         if action is not None:
-            self._keep(Finding(validator_id, b"", -1, 0, 0, "this check failed"), action)
+            self._findings.add(Finding(validator_id, b"", -1, 0, 0, "this check failed", action), action)
         return True
 
     def verdict(self, *, observe: bool) -> Verdict:
@@ -96,16 +107,19 @@ class Case:
         return self._findings.verdict(observe=observe)
 
     def _report_defect(self, defect: Defect, count: int, name: bytes, index: int) -> None:
-        text = defect.text
-        if name or defect.end > defect.start:
-            text = f"{text} at byte {defect.start + 1}"
+        is_placed = bool(name) or defect.end > defect.start
         if 0 <= defect.field_index < len(self.fields):  # a field that was noted, and dropped then, is none
             name, index = self.fields[defect.field_index][0], defect.field_index
-        if count > 1:
-            text = f"{text} (and {count - 1:,} more)"
         for validator in self._plan.defects[defect.kind]:
-            if not validator.fields or name.lower() in validator.fields:
-                self.add(validator, Finding(validator.id, name, index, defect.start, defect.end, text))
+            if validator.fields and name.lower() not in validator.fields:
+                continue
+            action = self._action(validator, name, None)
+            if self._findings.wants(action, index, defect.start):
+                text = f"{defect.text} at byte {defect.start + 1}" if is_placed else defect.text
+                if count > 1:
+                    text = f"{text} (and {count - 1:,} more)"
+                finding = Finding(validator.id, name, index, defect.start, defect.end, text, action)
+                self._findings.add(finding, action)
 
     def _report_budget(self, budget: Budget, peak: Peak, name: bytes, index: int) -> None:
         if peak.field_index >= 0:
@@ -113,12 +127,20 @@ class Case:
         validator = budget.validator
         if validator.fields and name.lower() not in validator.fields:
             return
-        limit, action = next(level for level in budget.levels if peak.value > level[0])
-        text = f"{peak.value:,} {budget.unit}, more than {limit:,}"
-        self.add(validator, Finding(validator.id, name, index, peak.start, peak.end, text, action))
+        limit, wish = next(level for level in budget.levels if peak.value > level[0])
+        action = self._action(validator, name, wish)
+        if self._findings.wants(action, index, peak.start):
+            text = f"{peak.value:,} {budget.unit}, more than {limit:,}"
+            self._findings.add(Finding(validator.id, name, index, peak.start, peak.end, text, action), action)
 
-    def _keep(self, finding: Finding, action: Action) -> None:
-        decided = Finding(
-            finding.id, finding.field, finding.field_index, finding.start, finding.end, finding.message, action
-        )
-        self._findings.add(decided, action)
+    def _action(self, validator: Enabled, name: bytes, wish: Action | None) -> Action:
+        """What the policy makes of a finding in a field of this name, for which its validator has a wish, or none."""
+        if self._profile < 0:
+            self._profile = self._exemptions.profile(self.envelope)
+        return validator.rule.action(self._profile, name.lower() in AUTHOR, wish)
+
+
+def _with_action(finding: Finding, action: Action) -> Finding:
+    return Finding(
+        finding.id, finding.field, finding.field_index, finding.start, finding.end, finding.message, action
+    )

@@ -20,18 +20,28 @@ class Findings:
     `worst` is the most severe action so far.
     """
 
-    __slots__ = ("_errors", "_kept", "worst")
+    __slots__ = ("_errors", "_kept", "_last", "worst")
 
     def __init__(self) -> None:
         self._kept: dict[Finding, None] = {}
         self._errors: dict[str, None] = {}
+        self._last: tuple[int, int, int] | None = None
         self.worst = Action.ACCEPT
+
+    def wants(self, action: Action, field_index: int, start: int) -> bool:
+        """Whether a finding with this action, at this place, would be listed: else it need not even be made."""
+        return self._last is None or (-action, field_index, start) < self._last
+
+    @property
+    def is_full(self) -> bool:
+        """Whether as many findings are kept as a verdict lists, all as severe as the worst."""
+        return self._last is not None and self._last[0] == -self.worst
 
     def add(self, finding: Finding, action: Action) -> None:
         """Keep a finding, whose action has been chosen; one that was found in two ways counts once."""
         self._kept[finding] = None
         self.worst = max(self.worst, action)
-        if len(self._kept) >= 4 * MOST_KEPT:
+        if len(self._kept) >= 2 * MOST_KEPT:
             self._prune()
 
     def failed(self, validator_id: str) -> bool:
@@ -49,7 +59,10 @@ class Findings:
         return Verdict(action, self.worst, tuple(self._kept), tuple(self._errors))
 
     def _prune(self) -> None:
-        self._kept = dict.fromkeys(sorted(self._kept, key=_order)[:MOST_KEPT])
+        kept = sorted(self._kept, key=_order)[:MOST_KEPT]
+        self._kept = dict.fromkeys(kept)
+        if len(kept) == MOST_KEPT:
+            self._last = _order(kept[-1])
 
 
 def _order(finding: Finding) -> tuple[int, int, int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, get_args, get_origin, get_type_hints
 
 from annotated_types import Ge
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
@@ -90,7 +90,9 @@ def options_model(cls: type[Validator]) -> type[BaseModel]:
         fields[name] = (hint, getattr(cls, name))
     if issubclass(cls, BudgetValidator):
         for name in LEVELS:
-            fields[name] = (Annotated[fields[name][0], Ge(0)], fields[name][1])
+            hint, default = fields[name]
+            base, *bounds = get_args(hint) if get_origin(hint) is Annotated else (hint,)
+            fields[name] = (Annotated[base, Ge(0), *bounds], default)  # of two lower bounds pydantic heeds the later
     return create_model(cls.spec.id, __config__=ConfigDict(extra="forbid", strict=True, frozen=True), **fields)
 
 

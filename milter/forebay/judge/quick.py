@@ -28,13 +28,14 @@ ADDRESS_UNITS = {
 """Bytes that one unit of a measure takes at least in an address field: these grow with the value."""
 
 RECOGNISED_AT_MOST = {
-    "comments": 16,
+    "comments": 17,
     "comment-depth": 2,
-    "date-bytes": 80,
+    "date-bytes": 150,
+    "date-comment-depth": 1,
     "message-id-bytes": 150,
     "references": 20,
     "boundary-bytes": 70,
-    "parameters": 8,
+    "parameters": 9,
     "parameter-bytes": 100,
     "encoded-words": 40,
 }
@@ -72,7 +73,9 @@ def short(budgets: Budgets) -> int:
     """Below which size a field without defects of its bytes, name and colon included, exceeds no budget of lines."""
     line_bytes = (budget.lowest for budget in budgets.get("line-bytes", ()))
     fold_lines = (budget.lowest * BYTES_PER_LINE for budget in budgets.get("fold-lines", ()))
-    return min((*line_bytes, *fold_lines), default=sys.maxsize)
+    # Of the whole header the longest field is known: one that certain fields may not exceed is looked for in those.
+    field_bytes = (budget.lowest for budget in budgets.get("field-bytes", ()) if budget.validator.fields)
+    return min((*line_bytes, *fold_lines, *field_bytes), default=sys.maxsize)
 
 
 def trusts_words(budgets: Budgets) -> bool:

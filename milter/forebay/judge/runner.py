@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from forebay.judge.case import Case
@@ -86,6 +87,11 @@ class Judge:
         return tuple(each.id for each in self._plan.enabled)
 
     @property
+    def third_party(self) -> tuple[str, ...]:
+        """The ids of those that forebay did not bring along."""
+        return tuple(each.id for each in self._plan.enabled if each.breaker)
+
+    @property
     def benched(self) -> tuple[str, ...]:
         """The ids of third-party validators that sit out for burning too much CPU time."""
         now = time.monotonic()
@@ -120,41 +126,51 @@ class Judge:
         return case.verdict(observe=self._observe)
 
     def _judge(self, case: Case, body: bytes) -> None:
-        fields, plan = case.fields, self._plan
-        measured = self._scan(case, b"", -1, measures.measure, fields)
+        plan = self._plan
+        names = [name.lower() for name, _ in case.fields]
+        values = [value for _, value in case.fields]
+        measured = self._scan(case, b"", -1, _measure, (names, values))
         if case.is_decided:
             return
-        names = [name.lower() for name, _ in fields]
-        self._look_at_lines(case, measured)
-        self._look_at_fields(case, names)
-        if not presence.usual(names, fields):
+        self._look_at_lines(case, values, measured)
+        self._look_at_fields(case, names, values)
+        if presence.usual(names, values):
+            self._scan(case, b"", -1, _strays, names)
+        else:
             self._scan(case, b"", -1, presence.diagnose, case.header)
-        self._look_at_path(case, _SENDER, case.envelope.sender)
-        for recipient in case.envelope.recipients:
-            self._look_at_path(case, _RECIPIENT, recipient)
+        self._look_at_paths(case)
         if body and plan.needs_body:
             self._scan(case, _BODY, -1, _start_of_body, (body, frozenset(names)))
         if plan.header or plan.envelope or plan.body:
             self._ask_about_all(case, names, body)
 
-    def _look_at_lines(self, case: Case, measured: Diagnosis) -> None:
-        plain = lines.plain([value for _, value in case.fields])
+    def _look_at_lines(self, case: Case, values: list[bytes], measured: Diagnosis) -> None:
+        plain = lines.plain(values)
         longest = sum(peak.value for peak in map(measured.peaks.get, _SIZES) if peak)
         if plain and longest < self._plan.short:
             return
+        short, smtputf8 = self._plan.short, case.envelope.smtputf8
         for index, (name, value) in enumerate(case.fields):
-            if len(name) + len(value) >= self._plan.short or not (plain or lines.plain((value,))):
+            if len(name) + len(value) >= short:
                 self._scan(case, name, index, lines.diagnose, case.field(index))
+            elif not plain and not lines.plain((value,)):
+                self._scan(case, name, index, partial(lines.look, smtputf8=smtputf8), value)
+            else:
+                continue
+            if case.is_full:
+                return
 
-    def _look_at_fields(self, case: Case, names: list[bytes]) -> None:
-        by_name, other = self._plan.by_name, self._plan.other
-        for index, (_, value) in enumerate(case.fields):
-            plan = by_name.get(names[index], other)
+    def _look_at_fields(self, case: Case, names: list[bytes], values: list[bytes]) -> None:
+        plan_of, other = self._plan.by_name.get, self._plan.other
+        for index, value in enumerate(values):
+            plan = plan_of(names[index], other)
             if plan is None:
                 if b"=?" in value:
                     self._look_at_encoded_words(case, index)
             elif len(value) > plan.quick or not plan.recognise(value):
                 self._look_closely(case, index, plan, recognised=False)
+                if case.is_full:
+                    return
             elif plan.coded:
                 self._look_closely(case, index, plan, recognised=True)
             elif b"=?" in value:
@@ -174,6 +190,13 @@ class Judge:
             return
         field = case.field(index)
         self._scan(case, field.name, index, _encoded_words, field)
+
+    def _look_at_paths(self, case: Case) -> None:
+        self._look_at_path(case, _SENDER, case.envelope.sender)
+        for recipient in case.envelope.recipients:
+            self._look_at_path(case, _RECIPIENT, recipient)
+            if case.is_decided:  # which of them it is, nobody asks
+                return
 
     def _look_at_path(self, case: Case, name: bytes, path: bytes) -> None:
         if len(path) > self._plan.quick_path or not rfc5321.recognise(path):
@@ -223,6 +246,17 @@ def _encoded_words(field: Field) -> Diagnosis:
 
 def _start_of_body(given: tuple[bytes, frozenset[bytes]]) -> Diagnosis:
     return body_start.diagnose(*given)
+
+
+def _measure(given: tuple[list[bytes], list[bytes]]) -> Diagnosis:
+    names, values = given
+    return measures.measure(names, values)
+
+
+def _strays(names: list[bytes]) -> Diagnosis:
+    diagnosis = Diagnosis()
+    presence.look_for_strays(names, diagnosis)
+    return diagnosis
 
 
 def _path(given: tuple[bytes, bool]) -> Diagnosis:

@@ -83,6 +83,7 @@ DEFECTS = MappingProxyType(
         "domain-literal-special": "a quotation mark, parenthesis, bracket or backslash inside a domain literal",
         "route": "a source route",
         "route-bang-or-percent": "a bang path or percent hack",
+        "route-dot-bang": "a dot before an exclamation mark in a local part",
         "mailbox-multiple": "several mailboxes in From or Sender",
         "group": "a group in From or Sender",
         "group-unterminated": "a group that is not closed",

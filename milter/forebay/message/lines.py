@@ -17,6 +17,7 @@ _HARMLESS: Final = bytes(range(32, 127)) + b"\t\n"
 _CONTROL: Final = re.compile(rb"[\x00-\x08\x0b-\x1f\x7f]")
 _EIGHT: Final = re.compile(rb"[\x80-\xff]++")
 _BLANK_FOLD: Final = re.compile(rb"\n[ \t]*+(?=\n|\Z)")
+_CONTROL_NAME: Final = ("control", "control character")
 _NAMES: Final = {0: ("nul", "NUL byte"), 13: ("bare-cr", "CR inside a line")}
 
 
@@ -30,13 +31,18 @@ def plain(values: Iterable[bytes]) -> bool:
 
 def diagnose(field: Field) -> Diagnosis:
     """The defects of a field's bytes, and the measures that any field has."""
-    value = field.value
+    diagnosis = look(field.value, smtputf8=field.smtputf8)
+    measure(field.value, len(field.name) + 1, diagnosis)
+    return diagnosis
+
+
+def look(value: bytes, *, smtputf8: bool = False) -> Diagnosis:
+    """The defects of a value's bytes alone."""
     diagnosis = Diagnosis()
     if value.translate(None, _HARMLESS):
-        _octets(value, diagnosis, smtputf8=field.smtputf8)
-    for fold in islice(_BLANK_FOLD.finditer(value), MOST_KEPT):
+        _octets(value, diagnosis, smtputf8=smtputf8)
+    for fold in islice(_BLANK_FOLD.finditer(value), MOST_KEPT) if b"\n" in value else ():
         diagnosis.note("blank-fold", fold.start() + 1, fold.end(), "folded line of blanks only")
-    measure(value, len(field.name) + 1, diagnosis)
     return diagnosis
 
 
@@ -60,13 +66,14 @@ def measure(value: bytes, first_line: int, diagnosis: Diagnosis) -> None:
 
 def _octets(value: bytes, diagnosis: Diagnosis, *, smtputf8: bool) -> None:
     for match in islice(_CONTROL.finditer(value), MOST_KEPT):
-        kind, text = _NAMES.get(value[match.start()], ("control", "control character"))
-        diagnosis.note(kind, *match.span(), text)
+        start = match.start()
+        kind, text = _NAMES.get(value[start], _CONTROL_NAME)
+        diagnosis.note(kind, start, start + 1, text)
     if value.isascii():
         return
     if not smtputf8:
         for match in islice(_EIGHT.finditer(value), MOST_KEPT):
-            diagnosis.note("8bit", *match.span(), "byte above 127")
+            diagnosis.note("8bit", match.start(), match.end(), "byte above 127")
     try:
         value.decode("utf-8", "strict")
     except UnicodeDecodeError as error:

@@ -5,12 +5,9 @@ Field names are looked at here too (RFC 5322 section 3.6.8): a header with a wro
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from forebay.message.diagnosis import Diagnosis
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 ADDRESS_NAMES: Final = frozenset({
     b"from", b"sender", b"reply-to", b"to", b"cc", b"bcc",
@@ -28,39 +25,39 @@ _NAME_OCTETS: Final = bytes(octet for octet in range(33, 127) if octet != ord(":
 _COUNTED: Final = {b"received": "received-fields", b"dkim-signature": "dkim-fields"}
 
 
-def measure(fields: Sequence[tuple[bytes, bytes]]) -> Diagnosis:
-    """Measure a header of (name, value) pairs: one pass, two look-ups a field."""
+_INTERESTING: Final = ADDRESS_NAMES | frozenset(_COUNTED)
+
+
+def measure(names: list[bytes], values: list[bytes]) -> Diagnosis:
+    """Measure a header by the names of its fields, in lower case, and their values."""
     diagnosis = Diagnosis()
-    total = longest_name = longest_value = longest_author = 0
-    place = name_place = author_place = -1
-    repeats: dict[bytes, int] = {}
-    names = [name for name, _ in fields]
-    for index, (name, value) in enumerate(fields):
-        size = len(value)
-        total += size + len(name) + 2  # the colon and the line's end
-        if size > longest_value:
-            longest_value, place = size, index
-        if len(name) > longest_name:
-            longest_name, name_place = len(name), index
-        key = name.lower()
-        if key in ADDRESS_NAMES or key in _COUNTED:
-            repeats[key] = repeats.get(key, 0) + 1
-            if key in AUTHOR_NAMES and size > longest_author:
-                longest_author, author_place = size, index
+    if not names:
+        return diagnosis
+    name_sizes, sizes = list(map(len, names)), list(map(len, values))
+    longest_name, longest = max(name_sizes), max(sizes)
+    total = sum(name_sizes) + sum(sizes) + 2 * len(names)  # the colon and the line's end
     diagnosis.measure("header-bytes", total, 0, 0)
-    diagnosis.measure("header-fields", len(fields), 0, 0)
-    diagnosis.measure("field-bytes", longest_value, 0, longest_value, place)
-    diagnosis.measure("author-field-bytes", longest_author, 0, longest_author, author_place)
-    diagnosis.measure("name-bytes", longest_name, 0, 0, name_place)
-    for key, count in repeats.items():
-        counted = _COUNTED.get(key, "address-field-repeats")
-        diagnosis.measure(counted, count, 0, 0, _last(fields, key) if count > 1 else -1)
-    if b"".join(names).translate(None, _NAME_OCTETS) or b"" in names:
+    diagnosis.measure("header-fields", len(names), 0, 0)
+    diagnosis.measure("field-bytes", longest, 0, longest, sizes.index(longest))
+    diagnosis.measure("name-bytes", longest_name, 0, 0, name_sizes.index(longest_name))
+    _look_at_known(names, sizes, diagnosis)
+    if b"".join(names).translate(None, _NAME_OCTETS) or not min(name_sizes):
         for index, name in enumerate(names):
             if not name or name.translate(None, _NAME_OCTETS):
                 diagnosis.note("name-invalid", 0, 0, "field name with characters that none may have", index)
     return diagnosis
 
 
-def _last(fields: Sequence[tuple[bytes, bytes]], key: bytes) -> int:
-    return next(i for i in range(len(fields) - 1, -1, -1) if fields[i][0].lower() == key)
+def _look_at_known(names: list[bytes], sizes: list[int], diagnosis: Diagnosis) -> None:
+    """The fields that are counted, and the size of those that name an author."""
+    repeats: dict[bytes, int] = {}
+    for name in [name for name in names if name in _INTERESTING]:
+        repeats[name] = repeats.get(name, 0) + 1
+    for name, count in repeats.items():
+        place = len(names) - 1 - names[::-1].index(name) if count > 1 else -1
+        diagnosis.measure(_COUNTED.get(name, "address-field-repeats"), count, 0, 0, place)
+    for author in AUTHOR_NAMES & repeats.keys():
+        index = -1
+        for _ in range(repeats[author]):
+            index = names.index(author, index + 1)
+            diagnosis.measure("author-field-bytes", sizes[index], 0, sizes[index], index)

@@ -34,7 +34,11 @@ _ONCE: Final = _PRECISE | _MIME | _LIST | {b"from", b"to", b"cc", b"bcc", b"in-r
 _RESENT: Final = frozenset({
     b"resent-date", b"resent-from", b"resent-sender", b"resent-to", b"resent-cc", b"resent-bcc", b"resent-message-id",
 })  # fmt: skip
-_SPECIAL: Final = _RESENT | {b"return-path", b"x-mailbox-line"}
+_STRAY: Final = {
+    b"x-mailbox-line": ("mbox-from", "mbox line at the top of the header"),
+    b"return-path": ("return-path-present", "Return-Path before final delivery"),
+}
+"""Fields that only a delivery writes."""
 
 _STRUCTURED: Final = _ONCE - {b"subject", b"content-description"} | _RESENT
 """Fields whose grammar does not allow an empty value; Bcc and Resent-Bcc may be empty."""
@@ -45,33 +49,37 @@ _IDENTITY: Final = frozenset({b"7bit", b"8bit", b"binary"})
 _ALWAYS: Final = frozenset(name for name, _, _ in _REQUIRED)
 
 
-def usual(names: Sequence[bytes], fields: Sequence[tuple[bytes, bytes]] = ()) -> bool:
-    """Whether `diagnose` would find nothing, by lower-case names: a quick look that errs towards False only."""
+def usual(names: Sequence[bytes], values: Sequence[bytes]) -> bool:
+    """Whether `diagnose` would find nothing but strays, by lower-case names: a quick look that errs towards False only."""
     present = set(names)
-    if not present >= _ALWAYS or present.isdisjoint(_DESTINATIONS) or not present.isdisjoint(_SPECIAL):
+    if not present >= _ALWAYS or present.isdisjoint(_DESTINATIONS) or not present.isdisjoint(_RESENT):
         return False
-    if b"content-type" in present and b"mime-version" not in present:
+    if b"mime-version" not in present and not present.isdisjoint(_MIME_PRECISE):
         return False
     if len([name for name in names if name in _ONCE]) != len(present & _ONCE):
         return False
-    for name, (_, value) in zip(names, fields, strict=False):
-        if name == b"from":
-            if b"," in value and b"sender" not in present:
-                return False
-        elif not value or value.isspace():
-            return False
-    return b"content-transfer-encoding" not in present or not _may_be_encoded(names, fields)
+    if not all(map(bytes.strip, values)) and _is_empty(names, values):
+        return False
+    if b"sender" not in present and _may_be_several(values[names.index(b"from")]):
+        return False
+    return b"content-transfer-encoding" not in present or not _may_be_encoded(names, values)
 
 
-def _may_be_encoded(names: Sequence[bytes], fields: Sequence[tuple[bytes, bytes]]) -> bool:
-    """Whether this may be a multipart or message that is encoded as a whole."""
-    composite = encoded = False
-    for name, (_, value) in zip(names, fields, strict=False):
-        if name == b"content-type":
-            composite = composite or _MAY_BE_COMPOSITE(value) is not None
-        elif name == b"content-transfer-encoding":
-            encoded = encoded or value.strip(b" \t\n").lower() not in _IDENTITY
-    return composite and encoded
+def _is_empty(names: Sequence[bytes], values: Sequence[bytes]) -> bool:
+    """Whether a field stands without the value that its grammar demands."""
+    return any(name in _STRUCTURED and not value.strip() for name, value in zip(names, values, strict=True))
+
+
+def _may_be_several(author: bytes) -> bool:
+    """Whether this value may hold two mailboxes: each has an @, and something between them."""
+    return author.count(b"@") > 1 and (b"," in author or b";" in author or author.count(b">") > 1)
+
+
+def _may_be_encoded(names: Sequence[bytes], values: Sequence[bytes]) -> bool:
+    """Whether this may be a multipart or message that is encoded as a whole; both fields stand at most once."""
+    if b"content-type" not in names or not _MAY_BE_COMPOSITE(values[names.index(b"content-type")]):
+        return False
+    return values[names.index(b"content-transfer-encoding")].strip(b" \t\n").lower() not in _IDENTITY
 
 
 def diagnose(header: Header) -> Diagnosis:
@@ -82,14 +90,21 @@ def diagnose(header: Header) -> Diagnosis:
     _look_for_missing(header, present, diagnosis)
     _look_for_repeated(header, names, diagnosis)
     _look_at_encoding(header, diagnosis)
+    look_for_strays(names, diagnosis)
     for index, name in enumerate(names):
-        if name == b"x-mailbox-line":
-            diagnosis.note("mbox-from", 0, 0, "mbox line at the top of the header", index)
-        elif name == b"return-path":
-            diagnosis.note("return-path-present", 0, 0, "Return-Path before final delivery", index)
-        elif name in _STRUCTURED and not header.fields[index].text and name not in {b"bcc", b"resent-bcc"}:
+        if name in _STRUCTURED and not header.fields[index].text and name not in {b"bcc", b"resent-bcc"}:
             diagnosis.note("value-empty", 0, 0, "field without a value", index)
     return diagnosis
+
+
+def look_for_strays(names: Sequence[bytes], diagnosis: Diagnosis) -> None:
+    """Fields that only a delivery writes, in a message that is on its way."""
+    if _STRAY.keys().isdisjoint(names):
+        return
+    for index, name in enumerate(names):
+        if name in _STRAY:
+            kind, text = _STRAY[name]
+            diagnosis.note(kind, 0, 0, text, index)
 
 
 def _look_for_missing(header: Header, present: frozenset[bytes], diagnosis: Diagnosis) -> None:

@@ -31,7 +31,9 @@ _USUAL = {
 
 def _each_once(parameters: dict[str, str], first: int) -> str:
     """One of these parameters, unless its group, numbered from `first`, says that it was there already."""
-    return "|".join(rf"{name}=(?({group})(?!)){value}()" for group, (name, value) in enumerate(parameters.items(), first))
+    return "|".join(
+        rf"{name}=(?({group})(?!)){value}()" for group, (name, value) in enumerate(parameters.items(), first)
+    )
 
 
 # Group 1 is set for a multipart, and group 2 if there is a boundary, which a multipart must have.
@@ -102,7 +104,8 @@ def scan(value: bytes) -> MimeValue:
     start, end = match.start(3), match.start(3)
     if kind:
         start, end = match.start(1), max(match.end(1), match.end(2))
-    if comment := _COMMENTS.search(text, 0, end):
+    comment = _COMMENTS.search(text, 0, end)
+    if comment and comment.start() != masked.open_comment:
         diagnosis.note("mime-comment", *comment.span(), "comment inside or before the media type")
     parameters = read(value, masked, match.end(), diagnosis)
     _check_repeated(parameters, diagnosis)

@@ -31,12 +31,15 @@ _WORD = re.compile(rf"=\?((?:{_TCHAR}|\.)++)(?:\*[A-Za-z0-9-]*+)?+\?([BbQq])\?({
 # What begins like one: nothing else does that ordinary text holds.
 _OPENER = re.compile(rf"=\?(?:(?:{_TCHAR}|[.*])++\?|=)".encode())
 
-# Short words in quoted-printable that decode to letters, digits, blanks and bytes above 127.
-_PLAIN_WORD = (
-    r"=\?(?:[Uu][Tt][Ff]-8|[Ii][Ss][Oo]-8859-1|[Ww][Ii][Nn][Dd][Oo][Ww][Ss]-1252)\?[Qq]\?"
-    r"(?=[^? ]{0,50}+\?)(?:[0-9A-Za-z_.!*+-]|=20|=[89A-F][0-9A-F])*+\?="
+# Well-formed words of at most 75 bytes in charsets whose bytes below 128 are ASCII: (base64, quoted-printable).
+_EASY_WORD = re.compile(
+    rb"=\?(?:[Uu][Tt][Ff]-8\?(?=.\?[^?]{0,63}+\?)"
+    rb"|(?:[Ii][Ss][Oo]-8859-1|[Ww][Ii][Nn][Dd][Oo][Ww][Ss]-1252)\?(?=.\?[^?]{0,56}+\?))"
+    rb"(?:[Bb]\?((?:[A-Za-z0-9+/]{4})*+(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?+)"
+    rb"|[Qq]\?((?:[!-<>@-~]|=[0-9A-F]{2})*+))\?="
 )
-_PLAIN = re.compile(rf"(?s)(?:[^=]++|=(?!\?)|{_PLAIN_WORD})*+".encode()).fullmatch
+_HARMLESS: Final = bytes({*range(32, 256)} - {0x7F, ord("@")})
+"""What a word may decode to without hiding a line end, a control character or an address."""
 
 _BAD_ESCAPE = re.compile(rb"=(?![0-9A-Fa-f]{2})")
 _NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/]")
@@ -64,9 +67,22 @@ class EncodedWords:
 
 
 def recognise(value: bytes) -> bool:
-    """Whether all encoded-words in a value (at most 16) are short, in a known charset, and decode to plain letters."""
+    """Whether all encoded-words in a value (at most 16) are short, in a known charset, and decode to harmless text."""
     openers = value.count(b"=?")
-    return not openers or (openers <= MOST_WORDS and _PLAIN(value) is not None)
+    if not openers:
+        return True
+    if openers > 2 * MOST_WORDS:
+        return False
+    easy = _EASY_WORD.findall(value)
+    # Base64 may end with "=", and then its own "?=" looks like one more opener.
+    padded = sum(base64.endswith(b"=") for base64, _ in easy)
+    if len(easy) > MOST_WORDS or len(easy) + padded != openers:
+        return False
+    for base64, quoted in easy:
+        decoded = binascii.a2b_base64(base64) if base64 else binascii.a2b_qp(quoted, header=True)
+        if decoded.translate(None, _HARMLESS):
+            return False
+    return True
 
 
 def count(value: bytes) -> int:

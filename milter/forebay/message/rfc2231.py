@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
+from binascii import unhexlify
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
-from urllib.parse import unquote_to_bytes
 
 from forebay.message.rfc2047 import decode_all
 
@@ -25,6 +25,7 @@ _HARMLESS = frozenset({b"title", b"description", *FILE_NAMES})
 
 # attribute ["*" section] ["*"]
 _NAME = re.compile(rb"([^*]++)(?:\*([0-9]++))?+(\*)?+").fullmatch
+_ESCAPES = re.compile(rb"(?:%[0-9A-Fa-f]{2})++")
 _BAD_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})").search
 
 
@@ -101,7 +102,7 @@ def _decoded(value: bytes, initial: bool) -> bytes:
     """The bytes of an extended value; the first one begins with charset and language: `utf-8'en'...`."""
     if initial and value.count(b"'") >= 2:
         value = value.split(b"'", 2)[2]
-    return unquote_to_bytes(value)
+    return _ESCAPES.sub(lambda run: unhexlify(run[0].replace(b"%", b"")), value)
 
 
 def _check_sections(written: _Written, diagnosis: Diagnosis) -> None:
@@ -146,9 +147,7 @@ def _check_conflict(name: bytes, written: _Written, plain: Parameter, diagnosis:
     elif name in _HARMLESS and (name not in FILE_NAMES or _extension(joined) == _extension(simple) or b"=?" in simple):
         diagnosis.note("parameter-conflict", *place, "parameter written in two ways that differ a little")
     else:
-        diagnosis.note(
-            "parameter-conflict-differs", *place, "parameter written in two ways that contradict each other"
-        )
+        diagnosis.note("parameter-conflict-differs", *place, "parameter written in two ways that contradict each other")
 
 
 def _extension(name: bytes) -> bytes:

@@ -24,6 +24,9 @@ _FIELD: Final = re.compile(rb"([!-9;-~]++)([ \t]*+):")
 
 _EMPTY_LINE: Final = re.compile(rb"\n\r?+\n")
 
+_PLAIN_FIELD: Final = re.compile(rb"([!-9;-~]++):([^\n]*+(?:\n[ \t][^\n]*+)*+)\n")
+"""A whole field with its folds: RFC 5322 section 2.2.3."""
+
 _ENVELOPE_FROM: Final = re.compile(rb">?From (\S++)")
 
 
@@ -83,6 +86,36 @@ class _Cutter:
 
 def split(raw: bytes, *, longest_field: int = LONGEST_FIELD) -> Split:
     """Cut a message; `longest_field` 0 leaves long fields whole."""
+    return _split_plain(raw, longest_field) or _split_closely(raw, longest_field)
+
+
+def _split_plain(raw: bytes, longest: int) -> Split | None:
+    """The same at the speed of C for a header in which nothing is to be repaired, else None."""
+    found = _EMPTY_LINE.search(raw)
+    if not found:
+        return None
+    head = raw[: found.end()]
+    if b"\r" in head:
+        if head.count(b"\r\n") != head.count(b"\n"):
+            return None
+        head = head.replace(b"\r\n", b"\n")
+    head = head[:-1]
+    if b"\r" in head or b"\0" in head or (longest and len(head) > longest):
+        return None
+    fields: list[tuple[bytes, bytes]] = _PLAIN_FIELD.findall(head)
+    if sum([len(name) + len(value) for name, value in fields]) + 2 * len(fields) != len(head):
+        return None  # something between them is no field
+    sender = None
+    names = {name.lower() for name, _ in fields}
+    if not names.isdisjoint(_DROPPED):
+        for name, value in fields:
+            if name.lower() == b"return-path":
+                sender = value.partition(b"\n")[0].strip()
+        fields = [field for field in fields if field[0].lower() not in _DROPPED]
+    return Split(tuple(fields), raw[found.end() :], sender, Diagnosis())
+
+
+def _split_closely(raw: bytes, longest_field: int) -> Split:
     cutter = _Cutter(longest_field)
     crlf = _is_crlf(raw)
     start, end = 0, len(raw)

@@ -83,8 +83,8 @@ def recognise_dkim(value: bytes) -> bool:
     """Whether a signature of usual size has every tag once."""
     if len(value) > 4096:
         return False
-    tags = _TAG.findall(value)
-    return len(set(tags)) == len(tags)
+    names = [tag.partition(b"=")[0].strip() for tag in value.split(b";")]
+    return len(set(names)) == len(names)
 
 
 def diagnose_dkim(field: Field) -> Diagnosis:

@@ -75,9 +75,10 @@ def _download(package: str, folder: Path) -> None:
 
 def _with_libraries(package: str) -> list[str]:
     """Return the package and the libraries that apt would install along with it."""
-    command = (*APT, "--print-uris", "--no-install-recommends", "install", package)
+    # Not --print-uris, which leaves out what lies in apt's own cache.
+    command = (*APT, "--simulate", "--no-install-recommends", "install", package)
     plan = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
-    names = re.findall(r"^'\S+' ([a-z0-9.+-]+)_", plan.stdout, re.MULTILINE)
+    names = re.findall(r"^Inst (\S+)", plan.stdout, re.MULTILINE)
     return [package, *(name for name in names if name.startswith("lib"))]
 
 

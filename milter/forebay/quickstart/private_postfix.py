@@ -25,6 +25,8 @@ from typing import TYPE_CHECKING, Any
 
 from forebay.errors import RightsError, UnavailableError
 from forebay.quickstart.debs import library_path, missing_libraries
+from forebay.quickstart.ports import free_port
+from forebay.quickstart.signals import deaf_to_nothing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -73,8 +75,9 @@ class PrivatePostfix:
     def __init__(self, tree: Path, folder: Path, settings: Mapping[str, str]) -> None:
         self.tree = tree
         self.folder = folder
-        self.port = _free_port()
+        self.port = free_port()
         self.socket = folder / "milter.sock"
+        self.log_file = folder / "log"
         self._settings = dict(settings)
         self._master: subprocess.Popen[bytes] | None = None
 
@@ -102,16 +105,17 @@ class PrivatePostfix:
                 f"Postfix in {self.tree} lacks {', '.join(missing)}: remove that folder and try again"
             )
         self._write()
-        self._master = subprocess.Popen(
-            # -s: do not detach, so that it is our child. In a session of its own, Ctrl-C is ours to pass on.
-            (str(master), "-s", "-c", str(self.folder / "etc")),
-            env=self.environment,
-            cwd=self.folder,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=(self.folder / "master.err").open("wb"),
-            start_new_session=True,
-        )
+        with deaf_to_nothing(), (self.folder / "master.err").open("wb") as err:
+            self._master = subprocess.Popen(
+                # -s: do not detach, so that it is our child. In a session of its own, Ctrl-C is ours to pass on.
+                (str(master), "-s", "-c", str(self.folder / "etc")),
+                env=self.environment,
+                cwd=self.folder,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=err,
+                start_new_session=True,
+            )
         self._wait_until_it_answers(self._master)
 
     def stop(self) -> None:
@@ -131,7 +135,7 @@ class PrivatePostfix:
     def log(self) -> str:
         """Return what this Postfix has logged so far."""
         with suppress(FileNotFoundError):
-            return (self.folder / "log").read_text("utf-8", "backslashreplace")
+            return self.log_file.read_text("utf-8", "backslashreplace")
         return ""
 
     def queue(self) -> list[dict[str, Any]]:
@@ -169,11 +173,13 @@ class PrivatePostfix:
         deliverer = pwd.getpwnam(DELIVERER)
         for folder in (etc, delivered, self.folder / "data"):
             folder.mkdir(exist_ok=True)
+            folder.chmod(0o755)
         os.chown(delivered, deliverer.pw_uid, deliverer.pw_gid)
         os.chown(self.folder / "data", pwd.getpwnam(OWNER).pw_uid, -1)
         _make_queue(queue)
         places = {"folder": self.folder, "port": self.port, "deliverer": DELIVERER}
         (self.folder / "deliver").write_text(DELIVER.format(**places))
+        (self.folder / "deliver").chmod(0o644)
         (etc / "master.cf").write_text(MASTER_CF.format(**places))
         settings = {**self._private_settings(), **self._settings}
         (etc / "main.cf").write_text("".join(f"{name} = {value}\n" for name, value in settings.items()))
@@ -190,7 +196,7 @@ class PrivatePostfix:
             # Where everything is, and who runs it.
             "queue_directory": f"{self.folder}/queue",
             "data_directory": f"{self.folder}/data",
-            "maillog_file": f"{self.folder}/log",
+            "maillog_file": str(self.log_file),
             "maillog_file_prefixes": str(self.folder),
             "daemon_directory": f"{lib}/sbin",
             "command_directory": f"{self.tree}/usr/sbin",
@@ -261,6 +267,7 @@ def _make_queue(queue: Path) -> None:
     """Make the queue as `postfix start` would: each folder belongs to the user who works in it."""
     owner, group = pwd.getpwnam(OWNER).pw_uid, grp.getgrnam(GROUP).gr_gid
     (queue / "pid").mkdir(parents=True, exist_ok=True)
+    queue.chmod(0o755)  # whatever the umask: it is not only root who works here
     for name in QUEUE_OF_OWNER:
         (queue / name).mkdir(mode=0o700, exist_ok=True)
         os.chown(queue / name, owner, -1)
@@ -268,10 +275,3 @@ def _make_queue(queue: Path) -> None:
         (queue / name).mkdir(exist_ok=True)
         os.chown(queue / name, owner, group)
         (queue / name).chmod(mode)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -79,7 +79,7 @@ class Crew:
     def is_complete(self) -> bool:
         """Whether as many as wanted serve, all by the configuration in use, and nobody else."""
         current = sum(each.generation == self.generation and each.state == "serving" for each in self.hands)
-        return current >= self.wanted and not self.count("starting") and current == self.count("serving")
+        return 0 < self.wanted <= current and not self.count("starting") and current == self.count("serving")
 
     def benched(self) -> frozenset[str]:
         """The validators that sit out in some worker."""

@@ -41,14 +41,15 @@ class Page:
 
     def __init__(self) -> None:
         self._bytes = mmap.mmap(-1, SLOTS * _SLOT_SIZE)
+        self._numbers = memoryview(self._bytes).cast("I")
 
     def slot(self, number: int) -> Slot:
         """The slot of that number."""
         return Slot(self._bytes, number * _SLOT_SIZE)
 
-    def sessions(self, slots: int = SLOTS) -> int:
+    def sessions(self) -> int:
         """The sessions of all workers together."""
-        return sum(_HEAD.unpack_from(self._bytes, number * _SLOT_SIZE)[1] for number in range(slots))
+        return sum(self._numbers[1 :: _SLOT_SIZE // 4])  # the second number of each slot's head
 
 
 class Slot:

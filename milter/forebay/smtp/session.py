@@ -339,5 +339,5 @@ def _macro(ctx: Context, name: str) -> str:
 
 def _client(ctx: Context) -> str:
     """The client's address: from {client_addr}, else from `_`, which ends with the address in brackets."""
-    address = _macro(ctx, "{client_addr}") or _macro(ctx, _CLIENT_FALLBACK).rpartition("[")[2].partition("]")[0]
+    address = _macro(ctx, "{client_addr}") or _macro(ctx, _CLIENT_FALLBACK).partition("[")[2].partition("]")[0]
     return address[5:] if address[:5].lower() == "ipv6:" else address

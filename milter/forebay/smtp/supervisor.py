@@ -146,7 +146,7 @@ class Supervisor:
                 self._reload()
         self._crew.tend(self._fork_worker if self._template and not self._template.is_deaf else None, now)
         self._metrics.workers.set(self._crew.count("serving"))
-        if self._state in {"starting", "reloading"} and self._crew.wanted and self._crew.is_complete:
+        if self._state in {"starting", "reloading"} and not self._loading and self._crew.is_complete:
             self._serve()
         self._report.write(self._state, self._config, self._crew)
         if (interval := notify.watchdog_seconds()) and now >= self._next_beat:

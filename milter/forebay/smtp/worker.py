@@ -72,7 +72,7 @@ class Worker:
         self._complaints = Complaints(self._log)
         self._sessions = 0
         self._last_failure_logged = 0.0
-        self._metrics = WorkerMetrics(str(Path(settings.runtime, "metrics")), place.slot, judge.ids)
+        self._metrics = WorkerMetrics(str(Path(settings.runtime, "metrics")), place.slot, judge.ids, judge.third_party)
         self._slot = place.page.slot(place.slot)
         self._watchdog = Watchdog(self._slot, settings.hang_time, place.trace)
         self._watchdog.remembered.update(remembered.load(Path(settings.state)))
@@ -201,7 +201,7 @@ class Worker:
         errors, benched = self._complaints.take(), self.judge.benched
         if errors or benched != self._benched:
             for validator in {*benched, *self._benched}:
-                self._metrics.bench(validator, validator in benched)
+                self._metrics.bench(validator, is_benched=validator in benched)
             self._benched = benched
             self._channel.send("report", errors=errors, benched=benched)
 

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from forebay.testing.linearity import assert_linear
     from forebay.testing.message import Message
     from forebay.testing.milter_client import Answer, MilterClient
-    from forebay.testing.milter_service import MilterService, milter_service
     from forebay.testing.running import Runner, run, verdict
+    from forebay.testing.service import MilterService, milter_service
 
 __all__ = [
     "Answer",
@@ -41,12 +41,12 @@ _HOME = {
     "Answer": "milter_client",
     "Message": "message",
     "MilterClient": "milter_client",
-    "MilterService": "milter_service",
+    "MilterService": "service",
     "Runner": "running",
     "assert_found": "asserting",
     "assert_linear": "linearity",
     "assert_verdict": "asserting",
-    "milter_service": "milter_service",
+    "milter_service": "service",
     "run": "running",
     "run_examples": "examples",
     "verdict": "running",

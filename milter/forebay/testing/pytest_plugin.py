@@ -13,7 +13,7 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from forebay.testing.milter_service import MilterService
+    from forebay.testing.service import MilterService
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def forebay_milter() -> Iterator[Callable[[str], MilterService]]:
     """Start a real milter: `forebay_milter(config)` with TOML as in forebay.toml. It ends with the test."""
     from contextlib import ExitStack  # noqa: PLC0415 - imported when used: see the module
 
-    from forebay.testing.milter_service import milter_service  # noqa: PLC0415 - the same
+    from forebay.testing.service import milter_service  # noqa: PLC0415 - the same
 
     with ExitStack() as stack:
 

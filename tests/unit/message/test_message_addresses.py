@@ -12,28 +12,9 @@ from hypothesis import strategies as st
 from forebay.message import rfc5321, rfc5322_address
 from forebay.message.address_table import AUTOMATON, CLASSES, PURE, STRUCTURE
 from forebay.message.kinds import DEFECTS, MEASURES
+from unit.message.grammar_pieces import address_lists, container
 
 CASES = Path(__file__).with_name("address_cases.txt")
-
-# Well-formed lists, from the productions of RFC 5322 section 3.4.
-ATEXT = "abcXYZ019!#$&'*+/=^_`{|}~-"
-atoms = st.text(ATEXT, min_size=1, max_size=8)
-dot_atoms = st.lists(atoms, min_size=1, max_size=3).map(".".join).filter(lambda text: "!" not in text)
-quoted = st.text("ab <>@,;:.()[]", max_size=8).map(lambda text: f'"{text}"')
-labels = st.from_regex(r"[a-z0-9](?:[a-z0-9-]{0,6}[a-z0-9])?", fullmatch=True)
-domains = st.one_of(
-    st.lists(labels, min_size=1, max_size=3).map(".".join), st.just("[192.0.2.1]"), st.just("[IPv6:2001:db8::1]")
-)
-addr_specs = st.tuples(st.one_of(dot_atoms, quoted), domains).map("@".join)
-phrases = st.lists(st.one_of(atoms, quoted), min_size=1, max_size=4).map(" ".join)
-comments = st.text("ab <>@,;:.[]", max_size=6).map(lambda text: f" ({text})")
-mailboxes = st.one_of(
-    addr_specs,
-    addr_specs.map("<{}>".format),
-    st.tuples(phrases, addr_specs).map(lambda pair: f"{pair[0]} <{pair[1]}>"),
-    st.tuples(addr_specs, comments).map("".join),
-)
-address_lists = st.lists(mailboxes, min_size=1, max_size=5).map(lambda boxes: (" " + ",\n ".join(boxes)).encode())
 
 
 def kinds(value: bytes, **flags: bool) -> list[str]:
@@ -78,18 +59,6 @@ def test_one_structural_byte_more_is_found(value: bytes, byte: int, data: st.Dat
     places = [at for at in range(len(value) + 1) if not container(value, at)]
     at = data.draw(st.sampled_from(places))
     assert kinds(value[:at] + bytes([byte]) + value[at:]) != []
-
-
-def container(value: bytes, at: int) -> bytes:
-    """What closes the quotes, comment or brackets that a place lies in, or nothing."""
-    closing = b""
-    for octet in value[:at]:
-        byte = bytes([octet])
-        if byte == closing:
-            closing = b""
-        elif not closing:
-            closing = {b'"': b'"', b"(": b")", b"[": b"]"}.get(byte, b"")
-    return closing
 
 
 @given(

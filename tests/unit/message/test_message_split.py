@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from forebay.message import split as split_module
 from forebay.message.split import LONGEST_FIELD, split
 
 
@@ -77,3 +78,18 @@ def test_any_bytes_are_cut(raw: bytes) -> None:
         assert name
         assert b"\r" not in value
         assert all(line[:1] in {b" ", b"\t"} for line in value.split(b"\n")[1:])
+
+
+_PIECE = st.sampled_from([
+    b"From: a@b", b"X: ", b" folded", b"\t", b"\n", b"\r\n", b"\r", b"\0", b":", b"no field", b"Return-Path: <x@y>",
+    b"Bcc: z", b"From x Mon 10:00", b"X :", b"\n\n", b"\xff",
+])  # fmt: skip
+
+
+@given(st.lists(_PIECE, max_size=12).map(b"".join), st.sampled_from([0, 20, 60_000]))
+def test_the_quick_way_finds_what_the_long_one_finds(raw: bytes, longest: int) -> None:
+    """A header in which nothing is to be repaired is cut at once, and cut alike."""
+    quick, closely = split_module._split_plain(raw, longest), split_module._split_closely(raw, longest)
+    if quick:
+        assert (quick.fields, quick.body, quick.sender) == (closely.fields, closely.body, closely.sender)
+        assert not closely.diagnosis.counts

@@ -1,0 +1,67 @@
+"""`forebay status`: how the milter is doing, on one screen."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from forebay.cli.output import json_line, table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+
+@click.command()
+@click.option("--config", "path", metavar="FILE", help="The configuration of the service that is asked about.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+def status(path: str | None, as_json: bool) -> int:
+    """Show how the milter is doing.
+
+    Exit status 0: it serves, by the configuration that was read last; 75: it starts, reloads, stops, or refused a
+    reload; 69: it does not run.
+    """
+    from forebay import config as configuration
+    from forebay.smtp import statusfile
+
+    runtime = Path(configuration.load(path).milter.runtime)
+    said = (statusfile.read(runtime) if statusfile.is_live(runtime) else None) or {"state": "not running"}
+    click.echo(json_line({"milter": said}) if as_json else table(list(_rows(said, runtime))))
+    if said["state"] == "not running":
+        return os.EX_UNAVAILABLE
+    return os.EX_OK if said["state"] == "serving" and said["reload"]["ok"] else os.EX_TEMPFAIL
+
+
+def _rows(said: Mapping[str, Any], runtime: Path) -> Iterator[tuple[str, str]]:
+    if said["state"] == "not running":
+        yield "milter", f"not running (nobody holds {runtime}/milter.lock)"
+        return
+    yield "milter", f"{said['state']} for {_age(said['since'])}, pid {said['pid']}, forebay {said['version']}"
+    yield "listens on", said["listen"]
+    yield "metrics", said["metrics"] or "none"
+    yield "configuration", f"{said['config']}, preset {said['preset']}, read {_age(said['reload']['at'])} ago"
+    if not said["reload"]["ok"]:
+        for number, line in enumerate(said["reload"]["error"].splitlines()):
+            yield ("reload refused" if number == 0 else ""), line
+    draining = f", {said['draining']} draining" if said["draining"] else ""
+    yield "workers", f"{said['workers']} of {said['wanted']}{draining}"
+    for number, (validator, troubles) in enumerate(said["validators"].items()):
+        yield ("in trouble" if number == 0 else ""), f"{validator}: {_troubles(troubles)}"
+
+
+def _troubles(troubles: Mapping[str, Any]) -> str:
+    told = [f"failed {troubles['errors']:,} times"] if troubles["errors"] else []
+    told += [f"did not come back {troubles['hangs']:,} times"] if troubles["hangs"] else []
+    told += ["is benched"] if troubles["benched"] else []
+    return ", ".join(told)
+
+
+def _age(since: int) -> str:
+    seconds = max(0, int(time.time()) - since)
+    for unit, size in (("days", 86400), ("hours", 3600), ("minutes", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds // size} {unit}"
+    return f"{seconds} seconds"
