@@ -32,6 +32,9 @@ def sites(tmp_path: Path) -> Iterator[Callable[..., Site]]:
         with suppress(ProcessLookupError):
             site.stop()
     clean_up()
+    for site in made:
+        if site.router:
+            site.router.wait(10)
 
 
 def clean_up() -> None:
