@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, Any
 from forebay.api.process import is_alive
 from forebay.api.router import Site as AdapterSite
 from forebay.sidecar.claimpage import ClaimPage
+from forebay.sidecar.enforce import own_name
 from forebay.sidecar.journal import Entry, Journal
+from forebay.sidecar.limits import cgroup
 from forebay.sidecar.routers.zmailer import ZMailer
 
 if TYPE_CHECKING:
@@ -231,6 +233,15 @@ class Site:
         """The metrics page."""
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
             return str(answer.read().decode())
+
+
+def groups(root: Path) -> list[Path]:
+    """Where the sidecar of a site makes its groups: v1, v2."""
+    name = own_name(str(root / "state"))
+    return [
+        cgroup.ROOT / "memory" / cgroup.own_group("memory").lstrip("/") / name,
+        cgroup.ROOT / cgroup.own_group("").lstrip("/") / name,
+    ]
 
 
 def _toml(value: object) -> str:

@@ -67,7 +67,7 @@ class Service:
         self._lock = statusfile.lock(state)
         file_size = router.limits.file_size if router.limits.file_size is not None else adapter.file_size
         bounds = enforce.bounds(router, file_size)
-        self.enforcement, self._why = enforce.enforcement(router, own.limits, bounds)
+        self.enforcement, self._why = enforce.enforcement(router, own.limits, bounds, config.milter.state)
         self.meter = Meter(version)
         self.meter.about(self.enforcement.kind)
         self.journal = Journal(state, step)
