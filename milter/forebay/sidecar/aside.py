@@ -29,7 +29,7 @@ _MOST_TRIES: Final = 10
 
 
 class Aside:
-    """The quarantine in the spool. `moved` is called with what was moved out of it; `step` is told each step.
+    """The quarantine in the spool. `moved` is called with where a message lies now; `step` is told each step.
 
     A convicted message is moved although a worker may just have taken it up: it would only die of it.
     """
@@ -39,7 +39,7 @@ class Aside:
         journal: Journal,
         adapter: Adapter,
         directory: str,
-        moved: Callable[[bytes], None],
+        moved: Callable[[str], None],
         step: Callable[[str], None] = moves.nothing,
     ) -> None:
         self._journal = journal
@@ -67,7 +67,7 @@ class Aside:
             return False
         self._step("outcome")
         self._outcome(entry, outcome)
-        self._moved(entry.identity)
+        self._moved(entry.aside)
         if outcome == "aside":
             _log.warning(
                 "set aside: %s: %s (%s): %s, %d bytes",
