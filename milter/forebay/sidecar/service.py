@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(LOGGER)
 _SCAN: Final = 0.02
+_SLOW_SCAN: Final = 0.1
 _RECORDS: Final = 0.05
 _SWEEP: Final = 0.5
 _GATE: Final = 0.25
@@ -259,7 +260,7 @@ class Service:
     async def _scanning(self) -> None:
         while True:
             self.roster.scan()
-            await asyncio.sleep(_SCAN)
+            await asyncio.sleep(_SLOW_SCAN if self.openlog else _SCAN)  # a record tells of the first claim anyway
 
     async def _sweeping(self) -> None:
         while True:
