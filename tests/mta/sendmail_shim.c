@@ -1,23 +1,21 @@
 /*
  * Loaded into the private Sendmail before the C library, so that nothing of the host has to be changed for it:
- * its log goes to the file that FOREBAY_SYSLOG names (Sendmail knows nothing but syslog), and the host's name has
- * a dot (Sendmail waits a minute for a name that has none).
+ * its log goes to a file (Sendmail knows nothing but syslog), and the host's name has a dot (Sendmail waits a minute for
+ * a name that has none). It is compiled with that file as LOG: Sendmail empties its environment.
  */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 static void write_down(const char *format, va_list values)
 {
-    const char *path = getenv("FOREBAY_SYSLOG");
     char line[8192];
     int length = snprintf(line, 32, "[%d]: ", getpid());
-    int file = path ? open(path, O_WRONLY | O_APPEND | O_CREAT, 0600) : -1;
+    int file = open(LOG, O_WRONLY | O_APPEND | O_CREAT, 0600);
 
     if (file < 0)
         return;

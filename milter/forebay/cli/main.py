@@ -21,6 +21,7 @@ COMMANDS = {
     "validators": "List and explain the validators.",
     "plugins": "List the plugins, and begin a new one.",
     "quarantine": "List, release and delete what was set aside.",
+    "install": "Write the unit, the user, the directories and an example configuration.",
     "status": "Show how the milter is doing, on one screen.",
 }
 """Each is the attribute of its own name in the module of its own name: imported when it is called, and not before."""

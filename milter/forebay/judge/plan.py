@@ -56,6 +56,17 @@ class FieldPlan:
     coded: tuple[Enabled, ...]
 
 
+HEADER_MEASURES = (
+    "header-bytes",
+    "header-fields",
+    "received-fields",
+    "dkim-fields",
+    "address-field-repeats",
+    "author-field-bytes",
+)
+"""Measures of the header that are taken for budgets only; the sizes of names and fields tell where to look closer."""
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """Everything that the runner looks up while it judges a message."""
@@ -68,6 +79,7 @@ class Plan:
     envelope: tuple[Enabled, ...]
     body: tuple[Enabled, ...]
     enabled: tuple[Enabled, ...]
+    floors: Mapping[str, int]
     quick_path: int
     short: int
     trusts_words: bool
@@ -113,10 +125,16 @@ def make_plan(validators: Sequence[tuple[Validator, Enabled]]) -> Plan:
         envelope=_of_kind(validators, EnvelopeValidator),
         body=_of_kind(validators, BodyStartValidator),
         enabled=tuple(enabled for _, enabled in validators),
+        floors={measure: _floor(measure, by_measure) for measure in HEADER_MEASURES},
         short=short(by_measure),
         trusts_words=trusts_words(by_measure),
         quick_path=min(quick(b"mail from", by_measure), quick(b"rcpt to", by_measure)),
     )
+
+
+def _floor(measure: str, budgets: Mapping[str, tuple[Budget, ...]]) -> int:
+    """The value of a measure of the header up to which no budget is exceeded."""
+    return min((budget.lowest for budget in budgets.get(measure, ())), default=sys.maxsize)
 
 
 def _levels(validator: BudgetValidator) -> Levels:

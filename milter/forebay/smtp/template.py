@@ -11,7 +11,7 @@ import gc
 import os
 import pwd
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from forebay.errors import ConfigError, ForebayError, RightsError
 from forebay.smtp import processes
@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from forebay.config import Config
     from forebay.judge.runner import Judge
     from forebay.smtp.page import Page
+
+
+COLLECT_AFTER: Final = 20_000
+"""Objects that a worker makes, and keeps, before it looks for circles among them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +54,7 @@ def run(config: Config, load_judge: Callable[[Config], Judge], estate: Estate, c
         return
     gc.collect()
     gc.freeze()  # what is shared stays shared: the collector writes to what it looks at
+    gc.set_threshold(COLLECT_AFTER)  # a message makes no circles; an exception or a plugin may
     channel.send("ready")
     while (order := channel.receive()) is not None:
         if order.verb == "fork":
