@@ -20,10 +20,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from sidecar.sidecar_kit import Site, groups
-
 from forebay.api.process import state
 from forebay.sidecar.limits import cgroup
+from sidecar.sidecar_kit import Site, groups
 
 FIELDS = "".join(f"Received: from host{n}.example.org (host{n}.example.org [192.0.2.{n}])\n\tby mx.example.net; "
                  "Thu, 26 Nov 2026 01:00:00 +0000\n" for n in range(5)) + "".join(
@@ -106,8 +105,10 @@ def main() -> None:
         own.append(guarded[1] / guarded[0])
         print(f"pair {number}: router {1000 * alone[0]:.2f} ms alone, {1000 * guarded[0]:.2f} ms guarded, "
               f"sidecar {1000 * guarded[1]:.3f} ms; {100 * ratios[-1]:+.1f} %", flush=True)  # fmt: skip
-    print(f"median of {pairs} pairs: {100 * statistics.median(ratios):+.1f} %; "
-          f"the sidecar's own share {100 * statistics.median(own):.1f} % of the router's")
+    print(
+        f"median of {pairs} pairs: {100 * statistics.median(ratios):+.1f} %; "
+        f"the sidecar's own share {100 * statistics.median(own):.1f} % of the router's"
+    )
 
 
 if __name__ == "__main__":

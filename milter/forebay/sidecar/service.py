@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from forebay.api.process import is_alive, opened
+from forebay.api.process import state as state_of
 from forebay.api.router import Confidence, Holding, Message
 from forebay.logs import LOGGER
 from forebay.sidecar import enforce, http, requests, statusfile
@@ -102,6 +103,7 @@ class Service:
         self._gate = Gate(ways_in, adapter, self.examiner, self.cases, self.meter) if ways_in else None
         self._tasks: list[asyncio.Task[None]] = []
         self._stopped = False
+        self._started = now.started if (now := state_of(os.getpid())) else 0
         self._since = int(time.time())
 
     async def run(self, ready: Callable[[], None] = lambda: None) -> None:
@@ -331,6 +333,7 @@ class Service:
         """What /healthz and `forebay status` say."""
         return {
             "pid": os.getpid(),
+            "started": self._started,
             "since": self._since,
             "adapter": self._config.router.adapter,
             "mode": self._config.sidecar.mode,
