@@ -67,7 +67,7 @@ def _launch(config: Config, adapter: Adapter, command: tuple[str, ...]) -> int:
     try:
         spawn.become(
             command, lambda: enforce.move_into_router(config.router.cgroup, config.milter.state),
-            adapter.file_size if limit is None else limit,
+            limit or adapter.file_size,
         )  # fmt: skip
     except OSError as error:
         raise RightsError(f"cannot start {command[0]} in the router's group: {error}") from None

@@ -68,7 +68,7 @@ class Service:
         self._config, self._adapter, self._command = config, adapter, command
         self._runtime = Path(config.milter.runtime)
         self._lock = statusfile.lock(state)
-        file_size = router.limits.file_size if router.limits.file_size is not None else adapter.file_size
+        file_size = router.limits.file_size or adapter.file_size
         bounds = enforce.bounds(router, file_size)
         self.enforcement, self._why = enforce.enforcement(router, own.limits, bounds, config.milter.state)
         self.meter = Meter(version)
