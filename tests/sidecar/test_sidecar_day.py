@@ -38,7 +38,7 @@ def test_a_bad_day(sites: Callable[..., Site], style: str) -> None:
     random.Random(1).shuffle(order)
     began = time.monotonic()
     done, last, longest = 0, began, 0.0
-    for number, name in enumerate(order):
+    for _number, name in enumerate(order):
         kind = name.partition(".")[0]
         header = "To: " + "[" * 12000 + "\n" if kind == "leak" else ""
         site.put(name, KILLERS.get(kind, ""), header=header, identity=kind if "." in name else "")
