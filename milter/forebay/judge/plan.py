@@ -14,6 +14,7 @@ from forebay.api import (
     FieldValidator,
     HeaderValidator,
 )
+from forebay.judge.budget import Budget, Levels
 from forebay.judge.quick import few_quotes, quick, short, trusts_words
 from forebay.message.finding import Action
 from forebay.message.grammars import GRAMMARS
@@ -28,18 +29,6 @@ if TYPE_CHECKING:
 
 BODY_START = frozenset({"line-without-colon", "leading-continuation", "separator-missing"})
 """Defects that show in the first bytes of the body."""
-
-Levels = tuple[tuple[int, Action], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Budget:
-    """A number that must not be exceeded, with its levels, the most severe first; up to `lowest` nothing is found."""
-
-    validator: Enabled
-    unit: str
-    levels: Levels
-    lowest: int
 
 
 @dataclass(frozen=True, slots=True)
