@@ -210,10 +210,6 @@ class Site:
         """How many workers ended with this verdict."""
         return self.log().count(f" ended: {what},")
 
-    def held(self) -> int:
-        """How many messages are withheld."""
-        return int((self.status() or {}).get("withheld", 0))
-
     def kills_by(self, kinds: Iterable[str]) -> Counter[str]:
         """How many strikes there are of each kind of message, by the name that its Message-ID begins with."""
         found: Counter[str] = Counter(dict.fromkeys(kinds, 0))
