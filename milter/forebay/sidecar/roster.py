@@ -72,7 +72,7 @@ class Roster:
                 continue
             if found.parent in present:
                 self._parents.add(found.parent)
-                if seen == 1 and self._matches(found):
+                if self._matches(found):
                     self._take(found)
             elif seen > _ORPHAN_SCANS and self._matches(found):
                 self._take(found)
