@@ -142,6 +142,8 @@ class Roster:
         return bool(found.command[0]) and (not self._pattern or bool(self._pattern.search(b" ".join(found.command))))
 
     def _take(self, found: Process, slot: int | None = None, holding: Holding | None = None) -> Worker | None:
+        if found.pid in self.workers:  # a record of an open may have told of it while others were taken in
+            return None
         try:
             pidfd = os.pidfd_open(found.pid)
         except OSError:
