@@ -23,9 +23,10 @@ ALLOWED = {
     "api": {"api", "message"},
     "judge": {"judge", "api", "message", *COMMON},
     "smtp": {"smtp", "judge", "api", "message", *COMMON},
+    "sidecar": {"sidecar", "judge", "api", "message", *COMMON},
     "quickstart": {"quickstart", "errors", "message"},
     "testing": {"testing", "judge", "smtp", "api", "message", *COMMON},
-    "cli": {"cli", "smtp", "quickstart", "testing", "judge", "api", "message", *COMMON},
+    "cli": {"cli", "smtp", "sidecar", "quickstart", "testing", "judge", "api", "message", *COMMON},
 }
 
 
@@ -99,6 +100,12 @@ def test_plugins_import_the_api_only(path: Path) -> None:
     """The built-in validators are plugins like any other."""
     foreign = {name for name in imported(path) if not name.startswith(("forebay.api", "forebay_validators"))}
     assert foreign == set()
+
+
+@pytest.mark.parametrize("path", modules("milter/forebay/sidecar/routers"), ids=lambda path: path.stem)
+def test_adapters_import_their_interface_only(path: Path) -> None:
+    """The built-in router adapters are plugins like any other."""
+    assert {name for name in imported(path) if not name.startswith("forebay.api.router")} == set()
 
 
 @pytest.mark.parametrize("path", tracked("tests/**/test_*.py"), ids=lambda path: str(path.relative_to(ROOT)))

@@ -34,6 +34,9 @@ SECTIONS: Final = {
     "policy": "Policy",
     "policy.exempt": "Exempt",
     "plugins": "Plugins",
+    "router": "Router",
+    "router.limits": "RouterLimits",
+    "sidecar": "Sidecar",
     "log": "Log",
 }
 

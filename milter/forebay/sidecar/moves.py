@@ -1,0 +1,97 @@
+"""Moving a message so that no instant at which we may be killed loses it, or leaves it in two places for the router.
+
+Within a file system a move is one rename that never overwrites; owner, mode and time stay with the file. Across file
+systems it is a copy under a temporary name, made durable, renamed, and only then is the original unlinked.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import os
+import shutil
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+Point = "Callable[[str], None]"
+_LIBC: Final = ctypes.CDLL(None, use_errno=True)
+_AT_FDCWD: Final = -100
+_NOREPLACE: Final = 1
+
+
+def nothing(_: str) -> None:
+    """The step that is about to be made is of no interest to anybody."""
+
+
+def move(source: str, target: str, step: Callable[[str], None] = nothing) -> None:
+    """Move a file, durably. Raises FileNotFoundError, FileExistsError, or another OSError."""
+    try:
+        step("rename")
+        rename(source, target)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        _copy(source, target, step)
+    step("sync")
+    sync_directory(os.path.dirname(target))
+    sync_directory(os.path.dirname(source))
+
+
+def make_directory(path: str) -> None:
+    """A directory for us alone, made durable. Raises OSError."""
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(path, 0o700)
+        sync_directory(os.path.dirname(path))
+
+
+def remove(path: str) -> None:
+    """Remove a file, durably; one that is gone is no error. Raises OSError."""
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
+        sync_directory(os.path.dirname(path))
+
+
+def sync_directory(path: str) -> None:
+    """Make what was renamed in a directory durable. Raises OSError."""
+    descriptor = os.open(path or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def rename(source: str, target: str) -> None:
+    """Rename, and never overwrite: renameat2(2) where the file system has it. Raises OSError."""
+    from_, to = os.fsencode(source), os.fsencode(target)
+    if _LIBC.renameat2(_AT_FDCWD, from_, _AT_FDCWD, to, _NOREPLACE) == 0:
+        return
+    number = ctypes.get_errno()
+    if number not in {errno.EINVAL, errno.ENOSYS}:
+        raise OSError(number, os.strerror(number), source, None, target)
+    if os.path.lexists(target):
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), target)
+    os.rename(source, target)
+
+
+def _copy(source: str, target: str, step: Callable[[str], None]) -> None:
+    folder, _, name = target.rpartition("/")
+    temporary = f"{folder}/.{name}.copy"
+    step("copy")
+    shutil.copyfile(source, temporary, follow_symlinks=False)
+    status = os.lstat(source)
+    os.chown(temporary, status.st_uid, status.st_gid)
+    os.chmod(temporary, status.st_mode & 0o7777)
+    os.utime(temporary, ns=(status.st_atime_ns, status.st_mtime_ns))
+    descriptor = os.open(temporary, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    step("copied")
+    rename(temporary, target)
+    sync_directory(folder)
+    step("unlink")
+    os.unlink(source)

@@ -1,0 +1,52 @@
+"""A site for each test, and nothing of it left."""
+
+from __future__ import annotations
+
+import os
+import signal
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import pytest
+
+from forebay.sidecar.limits import cgroup
+from sidecar.sidecar_kit import Site, groups
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+
+@pytest.fixture
+def sites(tmp_path: Path) -> Iterator[Callable[..., Site]]:
+    """Makes sites; ends their sidecars and routers afterwards, and removes their groups."""
+    made: list[Site] = []
+
+    def make(style: str = "open", workers: int = 4, **settings: object) -> Site:
+        site = Site(tmp_path, style, workers, **settings)
+        made.append(site)
+        return site
+
+    yield make
+    for site in made:
+        with suppress(ProcessLookupError):
+            site.stop()
+    clean_up(tmp_path)
+    for site in made:
+        if site.router:
+            site.router.wait(10)
+
+
+def clean_up(root: Path) -> None:
+    """End what is left in the groups of a site's sidecar, and remove them."""
+    for base in groups(root):
+        for _ in range(50):
+            leaves = [each for each in base.glob("*/") if each.is_dir()]
+            for group in leaves:
+                for pid in cgroup.pids(group):
+                    with suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGKILL)
+                cgroup.remove(group)
+            if not leaves:
+                break
+        cgroup.remove(base)
