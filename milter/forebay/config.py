@@ -18,6 +18,7 @@ from pydantic import ConfigDict, TypeAdapter
 from pydantic.dataclasses import dataclass
 
 from forebay.config_mistakes import Place, check, dotted, nearest
+from forebay.config_router import Router, Sidecar
 from forebay.config_types import (
     AbsolutePath,
     Actions,
@@ -142,6 +143,8 @@ class Config:
     validators: Tables = field(default_factory=dict)
     """Per validator id: its options, and `enabled`, `on_error`, `null_sender`."""
     plugins: Plugins = field(default_factory=Plugins)
+    router: Router = field(default_factory=Router)
+    sidecar: Sidecar = field(default_factory=Sidecar)
     log: Log = field(default_factory=Log)
     source: str = field(default="(defaults)", init=False)
 

@@ -15,10 +15,12 @@ from forebay.cli.output import error_line
 
 COMMANDS = {
     "milter": "Run the milter in the foreground.",
+    "sidecar": "Guard a router in the foreground.",
     "check": "Say what would happen to messages, and why.",
     "config": "Check and show the configuration.",
     "validators": "List and explain the validators.",
     "plugins": "List the plugins, and begin a new one.",
+    "quarantine": "List, release and delete what was set aside.",
     "status": "Show how the milter is doing, on one screen.",
 }
 """Each is the attribute of its own name in the module of its own name: imported when it is called, and not before."""

@@ -1,0 +1,212 @@
+"""What the author of a router adapter imports, and all that he may import.
+
+An adapter answers for one kind of router: where its messages lie, what a file name means, which message a process
+holds and how sure that is, and how a message gets back into its queue. It knows nothing of limits, strikes or
+quarantine. It is found by the entry point group `forebay.routers`; the name of the entry point is what
+`[router] adapter` says:
+
+    class Acme(Adapter):
+        # Acme's router, whose messages have names of digits.
+        def is_message(self, path: str) -> bool: ...
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import struct
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import TYPE_CHECKING, ClassVar, Final
+
+from forebay.api.process import Process, has_lock, is_alive, opened, process, state, waits_for_lock
+from forebay.message.envelope import Envelope
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+__all__ = [
+    "API",
+    "ASIDE",
+    "Adapter",
+    "Confidence",
+    "Envelope",
+    "Holding",
+    "Message",
+    "Process",
+    "Reading",
+    "Site",
+    "has_lock",
+    "is_alive",
+    "opened",
+    "process",
+    "state",
+    "waits_for_lock",
+]
+
+API: Final = 1
+"""The number of this interface."""
+ASIDE: Final = "forebay-aside"
+"""The directory of what was set aside, in the spool; no adapter takes what lies there for a message."""
+_IDENTITY: Final = struct.Struct(">QQqQ")
+_MOST_READ: Final = 1 << 20
+
+
+class Confidence(IntEnum):
+    """How sure it is that a process holds a message. With `UNKNOWN` nothing is ever moved."""
+
+    UNKNOWN = 0
+    SAMPLED = 1
+    OBSERVED = 2
+    CERTAIN = 3
+
+    @property
+    def word(self) -> str:
+        """As written in evidence, logs and metrics."""
+        return self.name.lower()
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A message in the spool. `identity` stays the same when it is renamed, and differs when it is another one."""
+
+    path: str
+    identity: bytes
+    size: int
+    modified: float
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """A process holds a message; `source` is a word for how that is known: name, lock, open, launched, fanotify."""
+
+    message: Message
+    confidence: Confidence
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """The start of a message, at most a mebibyte of it: its envelope, and the bytes that begin with its header."""
+
+    envelope: Envelope
+    raw: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """What the configuration says of the router at this site, in the words of the section [router]."""
+
+    spool: tuple[str, ...] = ()
+    claim: str = ""
+    workers: str = ""
+    command: tuple[str, ...] = ()
+    extra: tuple[tuple[str, str], ...] = field(default=())
+
+
+class Adapter:
+    """The base of all adapters: a router that takes files from directories, and whose claim is the file it has open.
+
+    `site.spool` names the directories. `file_size` is the default of the limit on what a worker may write, in bytes,
+    0 for none. `launches`: whether the sidecar starts one process a message.
+    """
+
+    file_size: ClassVar[int] = 0
+    launches: ClassVar[bool] = False
+    needs_spool: ClassVar[bool] = True
+
+    def __init__(self, site: Site) -> None:
+        self.site = site
+        self.below = tuple(each.rstrip("/") + "/" for each in self.directories())
+
+    def mistakes(self) -> list[tuple[str, str]]:
+        """What is wrong with the section [router] for this kind of router: (setting, what to write instead)."""
+        if self.needs_spool and not self.site.spool:
+            return [("spool", "name the directories where this router's messages wait")]
+        return []
+
+    def directories(self) -> tuple[str, ...]:
+        """The directories where messages wait and are worked upon."""
+        return self.site.spool
+
+    def is_message(self, path: str) -> bool:
+        """Whether a path is that of a message, by its name alone."""
+        folder, _, name = path.rpartition("/")
+        return f"{folder}/" in self.below and not name.startswith(".") and name != ASIDE
+
+    def claimant(self, path: str) -> int:
+        """The pid that the name of a claimed message tells, or 0."""
+        return 0
+
+    def identity(self, path: str, status: os.stat_result) -> bytes:
+        """What a message is known by: device, inode, mtime and size; never a name, and never ctime."""
+        return _IDENTITY.pack(status.st_dev, status.st_ino, status.st_mtime_ns, status.st_size)
+
+    def message(self, path: str) -> Message | None:
+        """The message at this path, or None where there is none."""
+        try:
+            status = os.lstat(path)
+        except OSError:
+            return None
+        if not stat.S_ISREG(status.st_mode):
+            return None
+        return Message(path, self.identity(path, status), status.st_size, status.st_mtime)
+
+    def paths(self) -> Iterator[str]:
+        """The path of every message in the spool, claimed or not."""
+        for folder in self.directories():
+            try:
+                names = os.listdir(folder)
+            except OSError:
+                continue
+            yield from (path for name in names if self.is_message(path := f"{folder}/{name}"))
+
+    def find(self, message: Message) -> Message | None:
+        """Where a message lies now, whatever its name has become; None where it is in the spool no more."""
+        here = self.message(message.path)
+        if here and here.identity == message.identity:
+            return here
+        for path in self.paths():
+            there = self.message(path)
+            if there and there.identity == message.identity:
+                return there
+        return None
+
+    def holdings(self, worker: Process, at_rest: bool) -> list[Holding]:
+        """The messages that a live worker holds. `at_rest`: it is stopped or throttled, so that the answer stays true.
+
+        A worker that waits for another's lock holds nothing.
+        """
+        confidence = Confidence.OBSERVED if at_rest else Confidence.SAMPLED
+        found = []
+        for each in opened(worker.pid, self.below):
+            here = self.message(each.path) if self.is_message(each.path) else None
+            if here and not waits_for_lock(worker.pid, each.inode):
+                found.append(Holding(here, confidence, "open"))
+        return found
+
+    def left_by(self, worker: Process, paths: Iterable[str]) -> list[Holding]:
+        """The messages whose names still say that a dead worker holds them; `paths` are those in the spool."""
+        left = (self.message(path) for path in paths if self.claimant(path) == worker.pid)
+        return [Holding(each, Confidence.CERTAIN, "name") for each in left if each]
+
+    def names_claims(self) -> bool:
+        """Whether names tell who holds a message."""
+        return False
+
+    def read(self, path: str) -> Reading:
+        """The envelope, where the file has one, and the start of the message. Raises OSError."""
+        with open(path, "rb") as file:  # noqa: PTH123 - as the other calls here
+            return Reading(Envelope(), file.read(_MOST_READ))
+
+    def place(self, original: str, status: os.stat_result) -> str:
+        """The path under which a message, with this status, is put back into the queue for the router to take."""
+        return original
+
+    def leftovers(self, worker: Process, held: Iterable[Message]) -> list[str]:
+        """Half-written files that a dead worker left, which nobody but it would have finished."""
+        return []
+
+    def stuck(self) -> list[str]:
+        """Files that the router will never look at again, for a person to see."""
+        return []

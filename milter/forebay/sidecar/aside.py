@@ -1,0 +1,155 @@
+"""Setting aside, releasing and deleting: each an intent in the journal, a rename, and the outcome in the journal.
+
+Every function here can be called again after any interruption, with the same result: `settle` does so at each start,
+and as long as something could not be done.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+
+from forebay.api.router import Message
+from forebay.logs import LOGGER, printable
+from forebay.sidecar import moves
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from forebay.api.router import Adapter
+    from forebay.sidecar.journal import Entry, Journal
+
+_log = logging.getLogger(LOGGER)
+_SUFFIX: Final = ".msg"
+_EVIDENCE: Final = ".json"
+_MOST_TRIES: Final = 10
+
+
+class Aside:
+    """The quarantine in the spool. `moved` is called with what was moved out of it; `step` is told each step.
+
+    A convicted message is moved although a worker may just have taken it up: it would only die of it.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        adapter: Adapter,
+        directory: str,
+        moved: Callable[[bytes], None],
+        step: Callable[[str], None] = moves.nothing,
+    ) -> None:
+        self._journal = journal
+        self._adapter = adapter
+        self._directory = directory
+        self._moved = moved
+        self._step = step
+
+    def path(self, entry_id: str) -> str:
+        """Where the message of an entry lies."""
+        return f"{self._directory}/{entry_id}{_SUFFIX}"
+
+    def settle(self) -> int:
+        """Do what is open; how much of it could not be done."""
+        entries = self._journal.entries("intended", "releasing", "deleting")
+        todo = {"intended": self.set_aside, "releasing": self.release, "deleting": self.delete}
+        return sum(not todo[entry.state](entry) for entry in entries)
+
+    def set_aside(self, entry: Entry) -> bool:
+        """Move an entry's message out of the spool. False: later again."""
+        try:
+            outcome = self._chase(entry)
+        except OSError as error:
+            _log.error("cannot set aside %s: %s", printable(entry.original), error)
+            return False
+        self._step("outcome")
+        self._outcome(entry, outcome)
+        self._moved(entry.identity)
+        if outcome == "aside":
+            _log.warning(
+                "set aside: %s: %s (%s): %s, %d bytes",
+                entry.id, entry.cause, entry.confidence, printable(entry.original), entry.size,
+            )  # fmt: skip
+        else:
+            _log.warning("nothing to set aside: %s: %s is gone", entry.id, printable(entry.original))
+        return True
+
+    def _chase(self, entry: Entry) -> str:
+        """A router may rename the message, again and again, while we reach for it."""
+        for _ in range(_MOST_TRIES):
+            try:
+                return self._move_out(entry)
+            except FileNotFoundError:
+                continue
+        return self._move_out(entry)
+
+    def _move_out(self, entry: Entry) -> str:
+        message = Message(entry.source, entry.identity, entry.size, 0)
+        here = self._adapter.find(message)
+        arrived = _status(entry.aside)
+        if here is None:
+            return "aside" if arrived else "vanished"
+        if arrived and _same(arrived, _status(here.path)):  # a copy to another file system, not yet unlinked
+            moves.remove(here.path)
+            return "aside"
+        self._step("evidence")
+        moves.make_directory(self._directory)
+        with suppress(OSError):  # a full disk keeps nobody from a rename; the journal has the evidence too
+            moves.write(f"{self._directory}/{entry.id}{_EVIDENCE}", entry.evidence.encode() + b"\n")
+        moves.move(here.path, entry.aside, self._step)
+        return "aside"
+
+    def release(self, entry: Entry) -> bool:
+        """Put an entry's message back where the router takes it up. False: later again."""
+        status = _status(entry.aside)
+        if status:
+            target = self._adapter.place(entry.original, status)
+            try:
+                moves.move(entry.aside, target, self._step)
+            except FileExistsError:
+                _log.error("cannot release %s: %s is taken", entry.id, printable(target))
+                return False
+            except OSError as error:
+                _log.error("cannot release %s: %s", entry.id, error)
+                return False
+        self._step("outcome")
+        self._outcome(entry, "released")
+        _log.warning("released: %s: %s", entry.id, printable(entry.original))
+        return self._forget_evidence(entry)
+
+    def delete(self, entry: Entry) -> bool:
+        """Remove an entry's message for good."""
+        try:
+            self._step("unlink")
+            moves.remove(entry.aside)
+        except OSError as error:
+            _log.error("cannot delete %s: %s", entry.id, error)
+            return False
+        self._step("outcome")
+        self._outcome(entry, "deleted")
+        _log.warning("deleted: %s: %s, %d bytes", entry.id, printable(entry.original), entry.size)
+        return self._forget_evidence(entry)
+
+    def _forget_evidence(self, entry: Entry) -> bool:
+        with suppress(OSError):
+            moves.remove(f"{self._directory}/{entry.id}{_EVIDENCE}")
+        return True
+
+    def _outcome(self, entry: Entry, state: str) -> None:
+        with self._journal.change() as db:
+            db.execute("UPDATE entry SET state = ? WHERE id = ?", (state, entry.id))
+            db.execute("UPDATE message SET state = ?, at = ? WHERE identity = ?", (state, time.time(), entry.identity))
+
+
+def _status(path: str) -> os.stat_result | None:
+    try:
+        return os.lstat(path)
+    except OSError:
+        return None
+
+
+def _same(one: os.stat_result, other: os.stat_result | None) -> bool:
+    return other is not None and (one.st_size, one.st_mtime_ns) == (other.st_size, other.st_mtime_ns)

@@ -1,0 +1,341 @@
+"""Cases against messages: strikes, the one retry, conviction, copies, suspects.
+
+A message is struck when a worker's end is laid to it, and may then run once more; the strike counts against its
+identity and against its fingerprints, and whichever comes to `strikes` first convicts. Everything is in the journal
+before the message can run again.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import secrets
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from forebay.api.router import Message
+from forebay.logs import LOGGER, printable
+from forebay.sidecar.journal import JournalError
+from forebay.sidecar.verdict import LOSSES, Verdict
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Callable, Iterable
+
+    from forebay.api.router import Adapter, Holding
+    from forebay.sidecar.aside import Aside
+    from forebay.sidecar.examine import Examined, Examiner
+    from forebay.sidecar.fuse import Fuse
+    from forebay.sidecar.journal import Journal, Record, Withheld
+    from forebay.sidecar.metering import Meter
+    from forebay.sidecar.withhold import Withholding
+
+_log = logging.getLogger(LOGGER)
+HOT_SECONDS: Final = 86_400.0
+"""So long copies of what was convicted are taken aside from the spool."""
+COPY: Final = "copy"
+SUSPECT: Final = "suspect"
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What the configuration says: `strikes` convict; `observe` moves nothing."""
+
+    strikes: int = 2
+    observe: bool = False
+
+
+class Cases:
+    """Decides, and has it carried out by `aside` and `withholding`."""
+
+    def __init__(  # noqa: PLR0913 - the parts that it brings together
+        self,
+        rules: Rules,
+        journal: Journal,
+        adapter: Adapter,
+        examiner: Examiner,
+        fuse: Fuse,
+        aside: Aside,
+        withholding: Withholding,
+        meter: Meter,
+        is_held: Callable[[Message], bool],
+    ) -> None:
+        self._rules = rules
+        self._journal = journal
+        self._adapter = adapter
+        self._examiner = examiner
+        self.fuse = fuse
+        self._aside = aside
+        self._withholding = withholding
+        self._meter = meter
+        self._is_held = is_held
+        self._unstored: list[tuple[Holding, Verdict, dict[str, object]]] = []
+        self._on_trial = b""
+        self._hot: dict[bytes, bool] = {}
+        self.generation = 0
+        """Counts up whenever there is something new to compare the spool with."""
+
+    def begin(self) -> None:
+        """Finish what the last life of the sidecar left open."""
+        self._withholding.settle()
+        self._aside.settle()
+        entries = self._journal.entries()
+        convicted = [(each.at, _key(each.exact, each.shape, each.identity)) for each in entries if _counts(each.cause)]
+        blown, _, troubled = self._journal.setting("fuse").partition(" ")
+        self.fuse.restore(float(blown or 0), float(troubled or 0), convicted)
+        self._hot = self._journal.hot(time.time() - HOT_SECONDS)
+
+    def strike(self, culprit: Holding, verdict: Verdict, evidence: dict[str, object]) -> None:
+        """Lay a worker's end to a message; convict it, or let it run once more."""
+        try:
+            self._strike(culprit, verdict, evidence)
+        except JournalError as error:
+            _log.critical("a strike could not be stored, and is kept in memory until it can: %s", error)
+            self._meter.journal_failed()
+            if len(self._unstored) < 1000:
+                self._unstored.append((culprit, verdict, evidence))
+
+    def _strike(self, culprit: Holding, verdict: Verdict, evidence: dict[str, object]) -> None:
+        message, now = culprit.message, time.time()
+        examined = self._examiner.examine(message)
+        key = _key(examined.exact, examined.shape, message.identity)
+        evidence |= {"cause": verdict.value, "confidence": culprit.confidence.word, "source": culprit.source}
+        self._meter.struck(verdict)
+        was_blown = self.fuse.blown
+        self.fuse.ended(key, now)
+        if self._rules.observe:
+            _log.warning("observed: %s: would be a strike: %s", verdict.value, printable(message.path))
+            return
+        if self.fuse.blown:
+            self._blown(was_blown)
+            return
+        with self._journal.change() as db:
+            strikes = _add_strike(db, culprit, verdict, examined, evidence, now)
+            convicted = strikes >= self._rules.strikes and self.fuse.allows(key, now)
+            if convicted:
+                self._convict(db, message, examined, verdict.value, culprit.confidence.word, evidence, now)
+        if convicted:
+            self.fuse.convicted(key, now)
+            self._meter.convicted(verdict.value, culprit.confidence.word)
+            if not examined.digests:
+                _log.warning("convicted without a fingerprint, so nothing is published: %s", printable(message.path))
+        else:
+            _log.warning("strike %d: %s: may run once more: %s", strikes, verdict.value, printable(message.path))
+        if self.fuse.blown:
+            self._blown(was_blown)
+        self._hot |= dict.fromkeys(examined.digests, convicted)
+        self.generation += 1
+        self._aside.settle()
+
+    def _convict(
+        self, db: sqlite3.Connection, message: Message, examined: Examined, cause: str, confidence: str,
+        evidence: dict[str, object], now: float, original: str = "",
+    ) -> None:  # fmt: skip
+        db.execute("UPDATE message SET state = 'convicted', at = ? WHERE identity = ?", (now, message.identity))
+        for digest in examined.digests:
+            db.execute("UPDATE fingerprint SET convicted = ?, at = ? WHERE digest = ?", (now, now, digest))
+        if db.execute("SELECT 1 FROM entry WHERE identity = ? AND state = 'intended'", (message.identity,)).fetchone():
+            return
+        entry, original = new_id(now), original or message.path
+        text = json.dumps({"entry": entry, "path": printable(original, 500), "size": message.size} | evidence)
+        db.execute(
+            "INSERT INTO entry VALUES (?, ?, ?, ?, ?, 'intended', ?, ?, ?, ?, ?, ?, ?)",
+            (entry, message.identity, original, message.path, self._aside.path(entry), cause, confidence, message.size,
+             now, text, examined.exact, examined.shape),
+        )  # fmt: skip
+
+    def lose(self, culprit: Holding, evidence: dict[str, object]) -> None:
+        """A worker ended with a message in hand, and nothing tells why: three of these make a strike."""
+        if self._rules.observe or self.fuse.blown:
+            return
+        message = culprit.message
+        try:
+            with self._journal.change() as db:
+                _know(db, message, Verdict.LOST.value, self._examiner.examine(message), time.time())
+                db.execute("UPDATE message SET losses = losses + 1 WHERE identity = ?", (message.identity,))
+                losses = db.execute("SELECT losses FROM message WHERE identity = ?", (message.identity,)).fetchone()[0]
+        except JournalError as error:
+            _log.error("a loss could not be stored: %s", error)
+            self._meter.journal_failed()
+            return
+        if losses % LOSSES == 0:
+            self.strike(culprit, Verdict.LOST, evidence)
+
+    def suspect(self, holdings: Iterable[Holding]) -> None:
+        """A worker held several messages when it died: none is struck; they are withheld, and let back one by one."""
+        if self._rules.observe or self.fuse.blown:
+            return
+        for each in holdings:
+            if self._journal.record(each.message.identity) is None or each.message.identity != self._on_trial:
+                self._withholding.withhold(each.message, SUSPECT)
+
+    def look_for_copies(self, paths: Iterable[str]) -> None:
+        """Take aside what has the fingerprint of something convicted; withhold what has that of something struck."""
+        if self._rules.observe or self.fuse.blown or not self._hot:
+            return
+        for path in paths:
+            message = self._adapter.message(path)
+            if not message or self._adapter.claimant(path) or self._is_held(message):
+                continue
+            examined = self._examiner.examine(message)
+            found = [digest for digest in examined.digests if digest in self._hot]
+            if not found or self._journal.has_pass(message.identity) or self._journal.record(message.identity):
+                continue
+            if any(self._hot[digest] for digest in found):
+                self._take_copy(message, examined)
+            else:
+                self._withholding.withhold(message, f"{COPY}:{found[0].hex()}")
+
+    def _take_copy(self, message: Message, examined: Examined, original: str = "") -> None:
+        now = time.time()
+        with self._journal.change() as db:
+            _know(db, message, COPY, examined, now)
+            self._convict(db, message, examined, COPY, "certain", {"cause": COPY}, now, original)
+        self._meter.convicted(COPY, "certain")
+        self._aside.settle()
+
+    def ended_well(self) -> None:
+        """A worker is done with a message."""
+        self.fuse.ended(b"", time.time())
+
+    def knows(self, message: Message) -> bool:
+        """Whether this message was struck, or set aside: nobody has to be told that it is nowhere."""
+        try:
+            return self._journal.record(message.identity) is not None
+        except JournalError:
+            return False
+
+    def held(self) -> tuple[int, int, int]:
+        """Messages set aside, their bytes, and messages withheld; zeros while the journal cannot be read."""
+        try:
+            entries = self._journal.entries("aside")
+            return len(entries), sum(each.size for each in entries), len(self._journal.withheld())
+        except JournalError:
+            return 0, 0, 0
+
+    def reset_fuse(self) -> None:
+        """An operator says that the router is well again."""
+        self.fuse.reset()
+        self._meter.fuse(blown=False)
+        self._journal.keep("fuse", "0 0")
+
+    @property
+    def is_hot(self) -> bool:
+        """Whether new messages in the spool are to be compared with what is known."""
+        return bool(self._hot) and not self._rules.observe and not self.fuse.blown
+
+    def settle(self) -> None:
+        """Go on with what is open: unstored strikes, moves that failed, messages whose retry has ended, suspects."""
+        try:
+            unstored, self._unstored = self._unstored, []
+            for each in unstored:
+                self.strike(*each)
+            if self.fuse.settle(time.time()):
+                _log.warning("the fuse is reset after an hour of peace")
+                self.reset_fuse()
+            if self._rules.observe or self.fuse.blown:
+                return
+            self._aside.settle()
+            for record in self._journal.records("struck"):
+                if record.strikes and not self._find(record.identity, record.path):
+                    self._acquit(record)
+            self._settle_withheld()
+        except JournalError as error:
+            _log.error("%s", error)
+            self._meter.journal_failed()
+
+    def _find(self, identity: bytes, path: str) -> bool:
+        return self._adapter.find(Message(path, identity, 0, 0)) is not None
+
+    def _acquit(self, record: Record) -> None:
+        """Its retry went well: what it was struck for was not its fault, or not for good."""
+        withheld = any(each.identity == record.identity for each in self._journal.withheld())
+        if withheld:
+            return
+        with self._journal.change() as db:
+            db.execute("DELETE FROM message WHERE identity = ?", (record.identity,))
+            for digest in filter(None, (record.exact, record.shape)):
+                db.execute("DELETE FROM fingerprint WHERE digest = ? AND convicted = 0", (digest,))
+        self._hot = self._journal.hot(time.time() - HOT_SECONDS)
+        _log.info("done at its second try: %s", printable(record.path))
+
+    def _settle_withheld(self) -> None:
+        suspects: list[Withheld] = []
+        for each in self._journal.withheld():
+            reason, _, digest = each.reason.partition(":")
+            if each.state != "kept":
+                self._withholding.settle()
+            elif reason == SUSPECT:
+                suspects.append(each)
+            elif self._hot.get(bytes.fromhex(digest)) is None:
+                self._withholding.let_back(each)
+            elif self._hot[bytes.fromhex(digest)]:
+                self._convict_withheld(each)
+        if suspects and not (self._on_trial and self._find(self._on_trial, suspects[0].original)):
+            self._on_trial = suspects[0].identity
+            self._withholding.let_back(suspects[0])
+
+    def _convict_withheld(self, withheld: Withheld) -> None:
+        message = self._adapter.message(withheld.kept)
+        if not message:
+            self._withholding.forget(withheld.identity)
+            return
+        self._take_copy(message, self._examiner.examine(message), withheld.original)
+        self._withholding.forget(withheld.identity)
+
+    def _blown(self, before: float) -> None:
+        if not before:
+            _log.critical(
+                "the fuse has blown: so many different messages are struck that the router itself must be broken; "
+                "nothing more is moved until an hour of peace, or: forebay sidecar --reset-fuse"
+            )
+            self._journal.keep("fuse", f"{self.fuse.blown} {time.time()}")
+        self._meter.fuse(blown=True)
+
+
+def new_id(now: float) -> str:
+    """An id for an entry: sortable by time, and not to be guessed."""
+    return f"{int(now):x}{secrets.token_hex(4)}"
+
+
+def _counts(cause: str) -> bool:
+    return cause != COPY and not cause.startswith("gate")
+
+
+def _key(exact: bytes | None, shape: bytes | None, identity: bytes) -> bytes:
+    """What counts as one for the fuse: messages of one shape, else of one exact fingerprint, else itself."""
+    return shape or exact or identity
+
+
+def _know(db: sqlite3.Connection, message: Message, cause: str, examined: Examined, now: float) -> None:
+    db.execute(
+        "INSERT INTO message (identity, path, state, exact, shape, at) VALUES (?, ?, 'struck', ?, ?, ?) "
+        "ON CONFLICT (identity) DO UPDATE SET path = excluded.path, at = excluded.at",
+        (message.identity, message.path, examined.exact, examined.shape, now),
+    )
+    for kind, digest in (("exact", examined.exact), ("shape", examined.shape)):
+        if digest:
+            db.execute(
+                "INSERT INTO fingerprint (digest, kind, cause, at) VALUES (?, ?, ?, ?) ON CONFLICT (digest) DO NOTHING",
+                (digest, kind, cause, now),
+            )
+
+
+def _add_strike(
+    db: sqlite3.Connection, culprit: Holding, verdict: Verdict, examined: Examined, evidence: dict[str, object],
+    now: float,
+) -> int:  # fmt: skip
+    """Store a strike; how many there are now against the message or one of its fingerprints."""
+    identity = culprit.message.identity
+    _know(db, culprit.message, verdict.value, examined, now)
+    db.execute("UPDATE message SET strikes = strikes + 1, state = 'struck' WHERE identity = ?", (identity,))
+    db.execute(
+        "INSERT INTO strike (identity, cause, confidence, at, evidence) VALUES (?, ?, ?, ?, ?)",
+        (identity, verdict.value, culprit.confidence.word, now, json.dumps(evidence)),
+    )
+    counts = [db.execute("SELECT strikes FROM message WHERE identity = ?", (identity,)).fetchone()[0]]
+    for digest in examined.digests:
+        db.execute("UPDATE fingerprint SET strikes = strikes + 1, at = ? WHERE digest = ?", (now, digest))
+        counts.append(db.execute("SELECT strikes FROM fingerprint WHERE digest = ?", (digest,)).fetchone()[0])
+    return int(max(counts))

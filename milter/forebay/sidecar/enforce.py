@@ -1,0 +1,94 @@
+"""Which way of enforcement works here: tried, from the best to the last, and why not the better ones."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from forebay.errors import UnavailableError
+from forebay.sidecar.limits import cgroup
+from forebay.sidecar.limits.cgroup_v1 import CgroupV1
+from forebay.sidecar.limits.cgroup_v2 import CgroupV2
+from forebay.sidecar.limits.leaf import Bounds
+from forebay.sidecar.limits.rlimit import Rlimits
+
+if TYPE_CHECKING:
+    from forebay.config_router import Router
+    from forebay.sidecar.limits.leaf import Enforcement
+
+WAYS: Final = ("cgroup-v2", "cgroup-v1", "rlimit")
+OWN_LEAF: Final = "forebay-sidecar"
+OURS: Final = "forebay"
+
+
+def bounds(router: Router, file_size: int) -> Bounds:
+    """The limits of one worker."""
+    limits = router.limits
+    return Bounds(limits.memory, limits.brake if limits.memory else limits.memory_brake, file_size, limits.pids)
+
+
+def enforcement(router: Router, wanted: str, limits: Bounds) -> tuple[Enforcement, list[str]]:
+    """The best way that works, and a line for each better one that does not. Raises UnavailableError for none."""
+    why: list[str] = []
+    for way in WAYS if wanted == "auto" else (wanted,):
+        try:
+            if way == "rlimit":
+                return Rlimits(limits), why
+            base = _base_v2(router.cgroup) if way == "cgroup-v2" else _base_v1(router.cgroup)
+            make = CgroupV2 if way == "cgroup-v2" else CgroupV1
+            return make(base, limits, router.limits.total), why
+        except OSError as error:
+            why.append(f"no {way}: {error.strerror or error}{f': {error.filename}' if error.filename else ''}")
+    raise UnavailableError(f"sidecar.limits: {'; '.join(why)}")
+
+
+def move_into_router(configured: str) -> None:
+    """For the launcher: this process becomes the first one of the router's group. Raises OSError."""
+    for find in (_base_v2, _base_v1):
+        try:
+            base = find(configured)
+            cgroup.make(base)
+            cgroup.make(base / cgroup.ROUTER)
+            (base / cgroup.ROUTER / "cgroup.procs").write_text("0", "ascii")
+        except OSError as error:
+            last = error
+        else:
+            return
+    raise last
+
+
+def _base_v2(configured: str) -> Path:
+    """The delegated group. It may have no processes of its own: ours moves to a leaf first."""
+    if not (cgroup.ROOT / "cgroup.controllers").exists():
+        raise FileNotFoundError(2, "not mounted", str(cgroup.ROOT / "cgroup.controllers"))
+    own = cgroup.ROOT / cgroup.own_group("").lstrip("/")
+    base = cgroup.ROOT / configured.lstrip("/")
+    if not configured:
+        if own.name in {OWN_LEAF, cgroup.ROUTER}:
+            own = own.parent
+        base = own / OURS if own.name != OURS else own
+    if "memory" not in (base.parent / "cgroup.subtree_control").read_text("ascii").split():
+        _leave(base.parent)
+        (base.parent / "cgroup.subtree_control").write_text("+memory", "ascii")
+    cgroup.make(base)
+    if not (base / "memory.max").exists():
+        raise OSError(1, "the memory controller is not delegated", str(base))
+    return base
+
+
+def _leave(group: Path) -> None:
+    """Move ourselves out of a group that is to have children with limits."""
+    if str(os.getpid()) in (group / "cgroup.procs").read_text("ascii").split():
+        cgroup.make(group / OWN_LEAF)
+        (group / OWN_LEAF / "cgroup.procs").write_text("0", "ascii")
+
+
+def _base_v1(configured: str) -> Path:
+    root = cgroup.ROOT / "memory"
+    if not (root / "cgroup.procs").exists():
+        raise FileNotFoundError(2, "not mounted", str(root))
+    own = cgroup.own_group("memory").lstrip("/")
+    base = root / configured.lstrip("/") if configured else root / own / OURS
+    cgroup.make(base)
+    return base

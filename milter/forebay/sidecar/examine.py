@@ -1,0 +1,81 @@
+"""What the sidecar reads of a message in the spool: its verdict and its fingerprints, each message once."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+from forebay.config import Policy
+from forebay.judge.discovery import discover
+from forebay.judge.load import judge_of
+from forebay.judge.traits import shaping, traits
+from forebay.judge.verdict import CLEAN, Verdict
+from forebay.message import fingerprint
+from forebay.message.split import split
+
+if TYPE_CHECKING:
+    from forebay.api.router import Adapter, Message
+    from forebay.config import Config
+    from forebay.message.envelope import Envelope
+
+_REMEMBERED: Final = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """The fingerprints of a message, where it has any, and its envelope sender."""
+
+    exact: bytes | None = None
+    shape: bytes | None = None
+    sender: bytes = b""
+
+    @property
+    def digests(self) -> tuple[bytes, ...]:
+        """Those that it has, the exact one first."""
+        return tuple(each for each in (self.exact, self.shape) if each)
+
+
+class Examiner:
+    """Reads messages. Two judges: the site's for the gate, and `protect` without exceptions for fingerprints."""
+
+    def __init__(self, config: Config, adapter: Adapter) -> None:
+        known, _ = discover(config.plugins.directory, config.milter.user)
+        self._gate, _ = judge_of(known, config)
+        self._protect, _ = judge_of(known, replace(config, policy=Policy(), validators={}), "protect")
+        self._shaping = shaping(known)
+        self._adapter = adapter
+        self._cache: OrderedDict[bytes, Examined] = OrderedDict()
+
+    def examine(self, message: Message) -> Examined:
+        """The fingerprints of a message; nothing of one that cannot be read."""
+        known = self._cache.get(message.identity)
+        if known is None:
+            known = self._cache[message.identity] = self._examine(message.path)
+            if len(self._cache) > _REMEMBERED:
+                self._cache.popitem(last=False)
+        return known
+
+    def judge(self, path: str) -> Verdict:
+        """The site's verdict on a file, as the milter would give it; a clean one on a file that is gone."""
+        fields, envelope, body, _ = self._read(path)
+        return self._gate.judge(fields, envelope, body) if envelope else CLEAN
+
+    def _examine(self, path: str) -> Examined:
+        fields, envelope, body, sender = self._read(path)
+        if envelope is None:
+            return Examined()
+        verdict = self._protect.judge(fields, envelope, body)
+        shape = fingerprint.shape(traits(verdict, fields, envelope, self._shaping))
+        return Examined(fingerprint.exact(fields, sender), shape, sender)
+
+    def _read(self, path: str) -> tuple[tuple[tuple[bytes, bytes], ...], Envelope | None, bytes, bytes]:
+        try:
+            reading = self._adapter.read(path)
+        except OSError:
+            return (), None, b"", b""
+        parts = split(reading.raw)
+        envelope = reading.envelope
+        if not envelope.recipients and envelope.sender == b"<>" and parts.sender:
+            envelope = replace(envelope, sender=parts.sender)
+        return parts.fields, envelope, parts.body[:65535], envelope.sender

@@ -1,0 +1,110 @@
+"""Moving a message so that no instant at which we may be killed loses it, or leaves it in two places for the router.
+
+Within a file system a move is one rename that never overwrites; owner, mode and time stay with the file. Across file
+systems it is a copy under a temporary name, made durable, renamed, and only then is the original unlinked.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import os
+import shutil
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+Point = "Callable[[str], None]"
+_LIBC: Final = ctypes.CDLL(None, use_errno=True)
+_AT_FDCWD: Final = -100
+_NOREPLACE: Final = 1
+
+
+def nothing(_: str) -> None:
+    """The step that is about to be made is of no interest to anybody."""
+
+
+def move(source: str, target: str, step: Callable[[str], None] = nothing) -> None:
+    """Move a file, durably. Raises FileNotFoundError, FileExistsError, or another OSError."""
+    try:
+        step("rename")
+        _rename(source, target)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        _copy(source, target, step)
+    step("sync")
+    sync_directory(os.path.dirname(target))  # noqa: PTH120 - strings throughout: a spool is read by the thousand
+    sync_directory(os.path.dirname(source))  # noqa: PTH120
+
+
+def write(path: str, text: bytes, mode: int = 0o600) -> None:
+    """Write a small file as a whole, durably. Raises OSError."""
+    new = f"{path}.new"
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
+    try:
+        os.write(descriptor, text)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    os.rename(new, path)  # noqa: PTH104
+    sync_directory(os.path.dirname(path))  # noqa: PTH120
+
+
+def make_directory(path: str) -> None:
+    """A directory for us alone, made durable. Raises OSError."""
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(path, 0o700)  # noqa: PTH102
+        sync_directory(os.path.dirname(path))  # noqa: PTH120
+
+
+def remove(path: str) -> None:
+    """Remove a file, durably; one that is gone is no error. Raises OSError."""
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)  # noqa: PTH108
+        sync_directory(os.path.dirname(path))  # noqa: PTH120
+
+
+def sync_directory(path: str) -> None:
+    """Make what was renamed in a directory durable. Raises OSError."""
+    descriptor = os.open(path or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _rename(source: str, target: str) -> None:
+    """Rename, and never overwrite: renameat2(2) where the file system has it."""
+    from_, to = os.fsencode(source), os.fsencode(target)
+    if _LIBC.renameat2(_AT_FDCWD, from_, _AT_FDCWD, to, _NOREPLACE) == 0:
+        return
+    number = ctypes.get_errno()
+    if number not in {errno.EINVAL, errno.ENOSYS}:
+        raise OSError(number, os.strerror(number), source, None, target)
+    if os.path.lexists(target):
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), target)
+    os.rename(source, target)  # noqa: PTH104
+
+
+def _copy(source: str, target: str, step: Callable[[str], None]) -> None:
+    folder, _, name = target.rpartition("/")
+    temporary = f"{folder}/.{name}.copy"
+    step("copy")
+    shutil.copyfile(source, temporary, follow_symlinks=False)
+    status = os.lstat(source)
+    os.chown(temporary, status.st_uid, status.st_gid)
+    os.chmod(temporary, status.st_mode & 0o7777)  # noqa: PTH101
+    os.utime(temporary, ns=(status.st_atime_ns, status.st_mtime_ns))
+    descriptor = os.open(temporary, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    step("copied")
+    _rename(temporary, target)
+    sync_directory(folder)
+    step("unlink")
+    os.unlink(source)  # noqa: PTH108

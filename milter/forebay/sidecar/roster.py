@@ -1,0 +1,160 @@
+"""Which of the router's processes are workers, and a leaf for each.
+
+A process that is executed for one message starts in its leaf. One that is forked is moved when it is first seen,
+normally before it has read anything. The first process of a router stays outside, and so does one that turns out to
+fork the workers: it never holds a message, and they are born in its leaf.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+from typing import TYPE_CHECKING, Final
+
+from forebay.api.process import Process, process
+from forebay.logs import LOGGER
+from forebay.sidecar.worker import Worker
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from forebay.api.router import Holding
+    from forebay.sidecar.limits.leaf import Enforcement
+
+_log = logging.getLogger(LOGGER)
+_ORPHAN_SCANS: Final = 10
+"""A daemon that has just detached itself looks like a worker: it gets so many scans to fork one."""
+
+
+class Roster:
+    """All live workers by pid. `began` and `ended` are called with each."""
+
+    def __init__(
+        self, enforcement: Enforcement, pattern: str, began: Callable[[Worker], None], closed: Callable[[Worker], None]
+    ) -> None:
+        self.workers: dict[int, Worker] = {}
+        self.main = 0
+        self._enforcement = enforcement
+        self._pattern = re.compile(os.fsencode(pattern)) if pattern else None
+        self._began = began
+        self._closed = closed
+        self._outside: dict[int, int] = {}
+        self._parents: set[int] = set()
+        self._lingering: set[int] = set()
+
+    def adopt(self) -> None:
+        """Take over the live workers of an earlier life of the sidecar."""
+        for slot in self._enforcement.slots():
+            pids = self._enforcement.leaf(slot).pids()
+            if not pids:
+                self._enforcement.drop(slot)
+                continue
+            found = [each for each in map(process, pids) if each]
+            heads = [each for each in found if each.parent not in pids]
+            if heads:
+                self._take(heads[0], slot)
+
+    def scan(self) -> None:
+        """Look for processes outside the leaves that are workers."""
+        pids = self._enforcement.router_pids()
+        if not pids and not self._outside:
+            return
+        present = set(pids)
+        for pid in [each for each in self._outside if each not in present]:
+            del self._outside[pid]
+        for pid in pids:
+            seen = self._outside[pid] = self._outside.get(pid, 0) + 1
+            if pid == self.main or pid in self._parents or seen > _ORPHAN_SCANS + 1:
+                continue
+            found = process(pid)
+            if not found:
+                continue
+            if found.parent in present:
+                self._parents.add(found.parent)
+                if seen == 1 and self._matches(found):
+                    self._take(found)
+            elif seen > _ORPHAN_SCANS and self._matches(found):
+                self._take(found)
+        self._parents &= present
+
+    def claimed_by(self, pid: int) -> Worker | None:
+        """Somebody has taken a message: if that is a process outside the leaves, it is a worker."""
+        worker = self.workers.get(pid)
+        if worker is None and pid != self.main and pid in self._enforcement.router_pids():
+            found = process(pid)
+            worker = self._take(found) if found else None
+        return worker
+
+    def launched(self, pid: int, slot: int, holding: Holding) -> Worker | None:
+        """A process that we have started for one message, in its leaf."""
+        found = process(pid)
+        return self._take(found, slot, holding) if found else None
+
+    def split(self) -> None:
+        """A leaf whose first process never held a message, and has forked its like, is no worker's."""
+        for worker in list(self.workers.values()):
+            if worker.has_held or worker.launched:
+                continue
+            pids = worker.leaf.pids()
+            if len(pids) < 2:
+                continue
+            like = [each for each in map(process, pids) if each and each.parent == worker.process.pid
+                    and each.command[:1] == worker.process.command[:1]]  # fmt: skip
+            if like:
+                self.give_back(worker, pids)
+
+    def give_back(self, worker: Worker, pids: list[int]) -> None:
+        """Take processes for no worker after all."""
+        self.workers.pop(worker.process.pid, None)
+        self._closed(worker)
+        worker.close()
+        self._parents.add(worker.process.pid)
+        for pid in pids:
+            self._enforcement.give_back(pid)
+            self._outside.pop(pid, None)
+        self.drop(worker.leaf.slot)
+
+    def free_slot(self) -> int:
+        """The lowest number that no worker has, and no remains of one."""
+        taken = {worker.leaf.slot for worker in self.workers.values()} | self._lingering
+        return next(slot for slot in range(len(taken) + 1) if slot not in taken)
+
+    def drop(self, slot: int) -> None:
+        """Give up a leaf, or try to: a killed process may take its time."""
+        if self._enforcement.drop(slot):
+            self._lingering.discard(slot)
+        else:
+            self._lingering.add(slot)
+
+    def tidy(self) -> None:
+        """Give up the leaves that are empty now."""
+        for slot in list(self._lingering):
+            self._enforcement.leaf(slot).kill()
+            self.drop(slot)
+
+    def gone(self, worker: Worker) -> None:
+        """A worker has ended."""
+        self.workers.pop(worker.process.pid, None)
+        self._closed(worker)
+
+    def _matches(self, found: Process) -> bool:
+        return bool(found.command[0]) and (not self._pattern or bool(self._pattern.search(b" ".join(found.command))))
+
+    def _take(self, found: Process, slot: int | None = None, holding: Holding | None = None) -> Worker | None:
+        try:
+            pidfd = os.pidfd_open(found.pid)
+        except OSError:
+            return None
+        leaf = self._enforcement.leaf(self.free_slot() if slot is None else slot)
+        again = process(found.pid)
+        if not again or again.started != found.started or (slot is None and not leaf.add(found.pid)):
+            os.close(pidfd)
+            self.drop(leaf.slot)
+            return None
+        if slot is not None:
+            leaf.add(found.pid)
+        worker = self.workers[found.pid] = Worker(found, leaf, pidfd, holding)
+        self._outside.pop(found.pid, None)
+        self._began(worker)
+        return worker

@@ -1,0 +1,328 @@
+"""`forebay sidecar`: all parts brought together, and the one loop that runs them."""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import logging
+import os
+import signal
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from forebay.api.process import is_alive
+from forebay.api.router import Confidence, Holding, Message
+from forebay.logs import LOGGER
+from forebay.sidecar import enforce, http, requests, statusfile
+from forebay.sidecar.aside import Aside
+from forebay.sidecar.cases import Cases, Rules
+from forebay.sidecar.claimpage import ClaimPage
+from forebay.sidecar.claims import Claims
+from forebay.sidecar.dispatch import Dispatch
+from forebay.sidecar.ending import Ending
+from forebay.sidecar.examine import Examiner
+from forebay.sidecar.fuse import Fuse
+from forebay.sidecar.guard import Guard, Times
+from forebay.sidecar.journal import Journal, JournalError
+from forebay.sidecar.launch import Launched
+from forebay.sidecar.metering import Meter
+from forebay.sidecar.moves import nothing
+from forebay.sidecar.openlog import OpenLog
+from forebay.sidecar.roster import Roster
+from forebay.sidecar.spoolwatch import SpoolWatch
+from forebay.sidecar.withhold import Withholding
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from forebay.api.router import Adapter
+    from forebay.config import Config
+    from forebay.sidecar.verdict import Verdict
+    from forebay.sidecar.worker import Worker
+
+_log = logging.getLogger(LOGGER)
+_SCAN: Final = 0.02
+_SWEEP: Final = 0.5
+_SETTLE: Final = 1.0
+_SHARE: Final = 100
+"""A sweep that took so long is not done again for a hundred times as long: one percent of a core."""
+_MOMENT: Final = 0.1
+_SUBREAPER: Final = 36
+
+
+class Service:
+    """The sidecar. `command` starts the router; without, it runs elsewhere in its group."""
+
+    def __init__(
+        self, config: Config, adapter: Adapter, command: tuple[str, ...], version: str,
+        step: Callable[[str], None] = nothing,
+    ) -> None:  # fmt: skip
+        router, own = config.router, config.sidecar
+        state = Path(config.milter.state)
+        self._config, self._adapter, self._command = config, adapter, command
+        self._runtime = Path(config.milter.runtime)
+        self._lock = statusfile.lock(state)
+        file_size = router.limits.file_size if router.limits.file_size is not None else adapter.file_size
+        bounds = enforce.bounds(router, file_size)
+        self.enforcement, self._why = enforce.enforcement(router, own.limits, bounds)
+        self.meter = Meter(version)
+        self.meter.about(self.enforcement.kind)
+        self.journal = Journal(state, step)
+        self.examiner = Examiner(config, adapter)
+        self.openlog = self._open_log() if own.fanotify else None
+        self._page = self._claim_page()
+        directory = router.aside_directory
+        self.aside = Aside(self.journal, adapter, directory, self._moved, step)
+        withholding = Withholding(self.journal, adapter, directory, step)
+        rules = Rules(router.limits.strikes, own.mode == "observe")
+        self.cases = Cases(
+            rules, self.journal, adapter, self.examiner, Fuse(own.set_aside_max), self.aside, withholding, self.meter,
+            self._is_held,
+        )  # fmt: skip
+        claims = Claims(adapter, self.openlog, self._is_held)
+        times = Times(router.limits.message_time, router.limits.message_cpu)
+        self.guard = Guard(self.enforcement, claims, self.meter, bounds, times, self._released)
+        self.roster = self.guard.roster = Roster(self.enforcement, router.workers, self._began, self._closed)
+        self._ending = Ending(adapter, claims, self.cases, self.meter, self.enforcement.kind, self._finished)
+        self.spool = SpoolWatch(adapter, self.cases, self.meter)
+        self._dispatch = (
+            Dispatch(command, adapter, self.enforcement, self.roster, router.processes, file_size)
+            if adapter.launches else None
+        )  # fmt: skip
+        self._router = (
+            Launched(command, self.enforcement, self.roster, self.meter, file_size, self._settle_start)
+            if command and not adapter.launches else None
+        )  # fmt: skip
+        self._tasks: list[asyncio.Task[None]] = []
+        self._since = int(time.time())
+
+    async def run(self, ready: Callable[[], None] = lambda: None) -> None:
+        """Guard until SIGTERM or SIGINT. Raises UnavailableError where an address is taken."""
+        loop = asyncio.get_running_loop()
+        stopped = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stopped.set)
+        server = await http.serve(self._config.sidecar.metrics, self.meter, self.status)
+        if self._command:
+            ctypes.CDLL(None).prctl(_SUBREAPER, 1, 0, 0, 0)
+        self.enforcement.start(self.guard.alarmed)
+        self.cases.begin()
+        self.roster.adopt()
+        self._settle_start()
+        self._listen()
+        self.report()
+        ready()
+        self._tasks = [
+            loop.create_task(each)
+            for each in (self._scanning(), self._sweeping(), self._settling(), *self._routing())
+        ]
+        waiting = loop.create_task(stopped.wait())
+        await asyncio.wait([waiting, *self._tasks], return_when=asyncio.FIRST_COMPLETED)
+        await self._stop(server)
+
+    async def _stop(self, server: asyncio.Server | None) -> None:
+        failed = [each for each in self._tasks if each.done() and not each.cancelled() and each.exception()]
+        self._ending.stopping = bool(self._command)
+        if self._dispatch:
+            self._dispatch.is_held = True
+        if self._router:
+            self._tasks[-1].cancel()
+            await self._router.stop()
+        for each in self._tasks:
+            each.cancel()
+        if server:
+            server.close()
+        self._write_status("stopped")
+        self.enforcement.close()
+        self.journal.close()
+        os.close(self._lock)
+        if failed:
+            raise failed[0].exception() or AssertionError
+
+    def _routing(self) -> list[Any]:
+        if self._router:
+            return [self._router.run()]
+        return [self._dispatching()] if self._dispatch else []
+
+    def _open_log(self) -> OpenLog | None:
+        if self._adapter.launches or not self._adapter.directories():
+            return None
+        try:
+            return OpenLog(self._adapter)
+        except OSError as error:
+            self._why.append(f"no fanotify: {error.strerror}: a worker that dies at once leaves no trace")
+            return None
+
+    def _claim_page(self) -> ClaimPage | None:
+        try:
+            self._runtime.mkdir(mode=0o755, parents=True, exist_ok=True)
+            return ClaimPage(self._runtime / "claims")
+        except OSError as error:
+            self._why.append(f"no record of claims in {self._runtime}: {error.strerror}")
+            return None
+
+    def _listen(self) -> None:
+        if self.openlog:
+            self.openlog.took = self.openlog.left = self._touched
+            self.openlog.overflowed = self.meter.lost_claims.inc
+            asyncio.get_running_loop().add_reader(self.openlog.fileno(), self.openlog.read)
+
+    def _touched(self, pid: int) -> None:
+        worker = self.roster.claimed_by(pid)
+        if worker and not worker.order and self.openlog:
+            gone = worker.hold(self.openlog.holdings(pid))
+            self._noted(worker)
+            if gone:
+                self._released(gone)
+
+    def _noted(self, worker: Worker) -> None:
+        if self._page:
+            self._page.note(worker)
+
+    def _began(self, worker: Worker) -> None:
+        asyncio.get_running_loop().add_reader(worker.pidfd, self._ended, worker)
+        self.meter.workers.set(len(self.roster.workers))
+        self._noted(worker)
+        if not worker.launched:
+            self.guard.hold(worker)
+        self.guard.look(worker)
+
+    def _closed(self, worker: Worker) -> None:
+        asyncio.get_running_loop().remove_reader(worker.pidfd)
+        self.meter.workers.set(len(self.roster.workers))
+
+    def _ended(self, worker: Worker) -> None:
+        self.roster.gone(worker)
+        self._ending.ended(worker)
+        if self._page:
+            self._page.clear(worker.leaf.slot)
+        self.roster.drop(worker.leaf.slot)
+
+    def _finished(self, worker: Worker, verdict: Verdict, status: int | None) -> None:
+        if self._dispatch:
+            self._dispatch.finished(worker, verdict)
+            if not (worker.launched and self._adapter.find(worker.launched.message)):
+                self.cases.ended_well()
+            asyncio.get_running_loop().call_soon(self._dispatch.fill)
+
+    def _released(self, messages: list[Message]) -> None:
+        for _ in messages:
+            self.cases.ended_well()
+
+    def _is_held(self, message: Message) -> bool:
+        return any(
+            each.message.identity == message.identity
+            for worker in self.roster.workers.values() for each in worker.holdings
+        )  # fmt: skip
+
+    def _moved(self, identity: bytes) -> None:
+        """A message was set aside: whoever has it still in hand a moment later would only die of it."""
+        asyncio.get_running_loop().call_later(_MOMENT, self._end_holders, identity)
+
+    def _end_holders(self, identity: bytes) -> None:
+        for worker in list(self.roster.workers.values()):
+            if not worker.order and worker.message and worker.message.identity == identity:
+                self.guard.end(worker, "stop")
+
+    def _settle_start(self) -> None:
+        """Claims of workers that died while nobody looked are lost; those of live ones go on."""
+        for claim in self._page.left() if self._page else ():
+            if not is_alive(claim.pid, claim.started):
+                message = self._adapter.find(Message(claim.path, claim.identity, claim.size, 0))
+                if message:
+                    self.cases.lose(Holding(message, Confidence.OBSERVED, "record"), {"pid": claim.pid})
+        if self._page:
+            self._page.forget()
+            for worker in self.roster.workers.values():
+                self._page.note(worker)
+        for path in self._adapter.stuck():
+            _log.warning("the router will not look at this file again: %s", path)
+
+    async def _scanning(self) -> None:
+        while True:
+            self.roster.scan()
+            await asyncio.sleep(_SCAN)
+
+    async def _sweeping(self) -> None:
+        while True:
+            began = time.process_time()
+            self.guard.sweep()
+            for worker in self.roster.workers.values():
+                self._noted(worker)
+            self.roster.split()
+            self.roster.tidy()
+            if self.openlog:
+                self.openlog.prune(self.roster.workers)
+            self.meter.memory.set(self.enforcement.total())
+            await asyncio.sleep(max(_SWEEP, _SHARE * (time.process_time() - began)))
+
+    async def _settling(self) -> None:
+        changes = -1
+        while True:
+            self.cases.settle()
+            await self.spool.look()
+            try:
+                if changes != (changes := self.journal.changes()):
+                    requests.carry_out(
+                        self.journal, self.aside, self._config.router.limits.strikes, self.cases.reset_fuse
+                    )
+            except JournalError as error:
+                _log.error("%s", error)
+                self.meter.journal_failed()
+            self._write_status("guarding")
+            await asyncio.sleep(_SETTLE)
+
+    async def _dispatching(self) -> None:
+        assert self._dispatch
+        while True:
+            self._dispatch.fill()
+            await asyncio.sleep(_SWEEP)
+
+    def report(self) -> None:
+        """Say what can be done here, and what cannot."""
+        router, kind = self._config.router, self.enforcement.kind
+        limits = router.limits
+        _log.info(
+            "guarding %s by %s: %d MiB a worker, brake at %d MiB, %d MiB in all; %g s and %g s of CPU a message",
+            router.adapter, kind, limits.memory >> 20, limits.brake >> 20, limits.total >> 20, limits.message_time,
+            limits.message_cpu,
+        )  # fmt: skip
+        for line in self._why:
+            _log.warning("%s", line)
+        if kind == "rlimit":
+            _log.warning("without cgroups memory is only polled, and a kernel kill cannot be told from another")
+        _log.info("claims: %s", ", ".join(self._claim_sources()))
+        if not router.input and self._adapter.directories():
+            _log.info("no gate: mail written straight into the spool meets no validator ([router] input)")
+        if self._config.sidecar.mode == "observe":
+            _log.warning("observing: nothing is moved")
+
+    def _claim_sources(self) -> list[str]:
+        found = ["started for it"] if self._adapter.launches else []
+        found += ["names"] if self._adapter.names_claims() else []
+        found += ["fanotify"] if self.openlog else []
+        return [*found, "open files"] if not self._adapter.launches else found
+
+    def status(self) -> dict[str, Any]:
+        """What /healthz and `forebay status` say."""
+        return {
+            "pid": os.getpid(),
+            "since": self._since,
+            "adapter": self._config.router.adapter,
+            "mode": self._config.sidecar.mode,
+            "limits": self.enforcement.kind,
+            "lacking": self._why,
+            "claims": self._claim_sources(),
+            "gate": bool(self._config.router.input),
+            "workers": len(self.roster.workers),
+            "memory": self.enforcement.total(),
+            "memory_limit": self._config.router.limits.total,
+            "fuse_blown_since": int(self.cases.fuse.blown),
+            "spool": self.spool.depth,
+            "aside": self.spool.aside,
+            "withheld": self.spool.withheld,
+        }
+
+    def _write_status(self, state: str) -> None:
+        statusfile.write(self._runtime, self.status() | {"state": state})

@@ -1,0 +1,46 @@
+"""Starting a program in its group, with its limits, and with nothing of ours."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+_RESET = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
+
+
+def spawn(command: Sequence[str], enter: Callable[[], None], file_size: int) -> int:
+    """Start a program; its pid. `enter` is called in the child, before. Raises OSError where it cannot be executed."""
+    reader, writer = os.pipe2(os.O_CLOEXEC)
+    pid = os.fork()
+    if pid == 0:
+        try:
+            become(command, enter, file_size)
+        except OSError as error:
+            os.write(writer, b"%d" % (error.errno or 0))
+        finally:
+            os._exit(127)
+    os.close(writer)
+    with os.fdopen(reader, "rb") as answer:
+        failed = answer.read()
+    if failed:
+        os.waitpid(pid, 0)
+        raise OSError(int(failed), os.strerror(int(failed)), command[0])
+    return pid
+
+
+def become(command: Sequence[str], enter: Callable[[], None], file_size: int) -> None:
+    """Enter the group, set the limits and execute. Raises OSError; else it does not come back."""
+    signal.set_wakeup_fd(-1)
+    for each in _RESET:
+        signal.signal(each, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    enter()
+    if file_size:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (file_size, file_size))
+    os.setsid()
+    os.execvp(command[0], list(command))  # noqa: S606 - the operator's own command, without a shell

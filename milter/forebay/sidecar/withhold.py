@@ -1,0 +1,96 @@
+"""Withholding: a message waits out of the router's sight until another one's trial is over, or for its own.
+
+`copy`: it has the fingerprint of a message that was struck once and is being tried again. `suspect`: it is one of
+several that a worker held when it died; suspects are let back one at a time.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from typing import TYPE_CHECKING, Final
+
+from forebay.logs import LOGGER, printable
+from forebay.sidecar import moves
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from forebay.api.router import Adapter, Message
+    from forebay.sidecar.journal import Journal, Withheld
+
+_log = logging.getLogger(LOGGER)
+_FOLDER: Final = "withheld"
+
+
+class Withholding:
+    """What is withheld. Each move is an intent, a rename and an outcome, as in `aside`."""
+
+    def __init__(
+        self, journal: Journal, adapter: Adapter, directory: str, step: Callable[[str], None] = moves.nothing
+    ) -> None:
+        self._journal = journal
+        self._adapter = adapter
+        self._directory = directory
+        self._step = step
+
+    def withhold(self, message: Message, reason: str) -> bool:
+        """Take a message out of the router's sight. False where it is gone, or cannot be moved."""
+        kept = f"{self._directory}/{_FOLDER}/{message.identity.hex()}"
+        with self._journal.change() as db:
+            db.execute(
+                "INSERT OR REPLACE INTO withheld VALUES (?, ?, ?, 'intended', ?, ?)",
+                (message.identity, message.path, kept, reason, time.time()),
+            )
+        try:
+            moves.make_directory(self._directory)
+            moves.make_directory(f"{self._directory}/{_FOLDER}")
+            moves.move(message.path, kept, self._step)
+        except OSError as error:
+            if not isinstance(error, FileNotFoundError):
+                _log.error("cannot withhold %s: %s", printable(message.path), error)
+            self.forget(message.identity)
+            return False
+        self._step("outcome")
+        with self._journal.change() as db:
+            db.execute("UPDATE withheld SET state = 'kept' WHERE identity = ?", (message.identity,))
+        _log.info("withheld (%s): %s", reason.partition(":")[0], printable(message.path))
+        return True
+
+    def let_back(self, withheld: Withheld) -> bool:
+        """Put a message back into the queue. False: later again."""
+        with self._journal.change() as db:
+            db.execute("UPDATE withheld SET state = 'returning' WHERE identity = ?", (withheld.identity,))
+        return self._return(withheld)
+
+    def forget(self, identity: bytes) -> None:
+        """It is not withheld any more."""
+        with self._journal.change() as db:
+            db.execute("DELETE FROM withheld WHERE identity = ?", (identity,))
+
+    def settle(self) -> None:
+        """Finish what the last life of the sidecar left open."""
+        for each in self._journal.withheld():
+            there = os.path.lexists(each.kept)
+            if each.state == "returning":
+                self._return(each)
+            elif not there:
+                self.forget(each.identity)
+            elif each.state == "intended":
+                with self._journal.change() as db:
+                    db.execute("UPDATE withheld SET state = 'kept' WHERE identity = ?", (each.identity,))
+
+    def _return(self, withheld: Withheld) -> bool:
+        try:
+            status = os.lstat(withheld.kept)
+            moves.move(withheld.kept, self._adapter.place(withheld.original, status), self._step)
+        except FileNotFoundError:
+            pass  # it was let back already
+        except OSError as error:
+            _log.error("cannot let %s back: %s", printable(withheld.original), error)
+            return False
+        self._step("outcome")
+        self.forget(withheld.identity)
+        _log.info("let back: %s", printable(withheld.original))
+        return True

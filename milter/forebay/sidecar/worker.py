@@ -1,0 +1,77 @@
+"""One worker of the router: who it is, where it is kept, what it holds, and what was seen of it."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from forebay.api.process import Process
+    from forebay.api.router import Holding, Message
+    from forebay.sidecar.limits.leaf import Counters, Leaf
+
+
+class Worker:
+    """Kept from its first sight to its end.
+
+    `launched` is the message that it was started for, if it was. `since` is when it took what it holds (seconds,
+    monotonic), `cpu` its CPU time then (None until that is looked at), `counters` those of its leaf then, `looked_at`
+    those of the last look. `order` is why we ended it; `near_limit` whether its memory was seen near its brake.
+    """
+
+    def __init__(self, process: Process, leaf: Leaf, pidfd: int, launched: Holding | None = None) -> None:
+        self.process = process
+        self.leaf = leaf
+        self.pidfd = pidfd
+        self.launched = launched
+        self.order = ""
+        self.near_limit = False
+        self.has_held = launched is not None
+        self.holdings: list[Holding] = [launched] if launched else []
+        self.since = time.monotonic()
+        self.cpu: float | None = None
+        self.counters: Counters = leaf.counters
+        self.looked_at: Counters = self.counters
+        self.evidence: dict[str, object] = {}
+        self.near_since = 0.0
+        self.stalled_since = 0.0
+        self.stalled_cpu = 0.0
+        self.peak = 0
+
+    @property
+    def message(self) -> Message | None:
+        """The one message that it holds, or None for none or several."""
+        return self.holdings[0].message if len(self.holdings) == 1 else None
+
+    def hold(self, holdings: list[Holding]) -> list[Message]:
+        """Take down what it holds now; what it held before, and does not hold any more."""
+        now = {each.message.identity: each for each in holdings}
+        before = {each.message.identity: each for each in self.holdings}
+        if now.keys() == before.keys():
+            self.holdings = [max(each, before[identity], key=_confidence) for identity, each in now.items()]
+            return []
+        self.holdings = list(now.values())
+        if holdings:
+            self.has_held = True
+            self.since = time.monotonic()
+            self.cpu = None
+            self.counters = self.leaf.counters
+            self.near_limit = False
+            self.near_since = self.stalled_since = 0.0
+            self.evidence = {}
+        return [each.message for identity, each in before.items() if identity not in now]
+
+    def note_memory(self) -> None:
+        """Take down what it uses, as evidence."""
+        usage, anonymous = self.leaf.usage, self.leaf.anonymous
+        self.peak = max(self.peak, usage)
+        self.evidence |= {"memory_at_brake": usage, "anonymous_at_brake": anonymous}
+
+    def close(self) -> None:
+        """Let go of it."""
+        os.close(self.pidfd)
+
+
+def _confidence(holding: Holding) -> int:
+    return holding.confidence

@@ -1,0 +1,47 @@
+"""A site for each test, and nothing of it left."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from sidecar_kit import Site
+
+from forebay.sidecar.limits import cgroup
+
+
+@pytest.fixture
+def sites(tmp_path: Path) -> Iterator[Callable[..., Site]]:
+    """Makes sites; ends their sidecars and routers afterwards, and removes their groups."""
+    made: list[Site] = []
+
+    def make(style: str = "open", workers: int = 4, **settings: object) -> Site:
+        site = Site(tmp_path, style, workers, **settings)
+        made.append(site)
+        return site
+
+    yield make
+    for site in made:
+        with suppress(ProcessLookupError):
+            site.stop()
+    clean_up()
+
+
+def clean_up() -> None:
+    """End what is left in the groups below our own, and remove them."""
+    for base in (cgroup.ROOT / "memory" / cgroup.own_group("memory").lstrip("/") / "forebay",
+                 cgroup.ROOT / cgroup.own_group("").lstrip("/") / "forebay"):  # fmt: skip
+        for _ in range(50):
+            groups = [each for each in base.glob("*/") if each.is_dir()]
+            for group in groups:
+                for pid in cgroup.pids(group):
+                    with suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGKILL)
+                cgroup.remove(group)
+            if not groups:
+                break
+        cgroup.remove(base)

@@ -1,0 +1,161 @@
+"""What the tests of the sidecar share: a site in a temporary directory, with a stand-in router and a real sidecar."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+from forebay.sidecar.journal import Entry, Journal
+
+ROUTER = Path(__file__).with_name("standin_router.py")
+ADAPTERS = {"open": "spool", "old": "zmailer", "new": "zmailer", "single": "command"}
+MEMORY = 96 << 20
+
+
+class Site:
+    """A spool, a router of one style, and a sidecar that is started and ended at will."""
+
+    def __init__(self, root: Path, style: str = "open", workers: int = 4, **settings: object) -> None:
+        self.root, self.style = root, style
+        self.office = root / "spool"
+        self.zmailer = style in {"old", "new"}
+        self.queue = self.office / "router" if self.zmailer else self.office
+        folders = ["state", "run", "tmp", *(["router", "queue", "transport", "public"] if self.zmailer else [])]
+        self.office.mkdir()
+        for each in folders:
+            (root if each in {"state", "run", "tmp"} else self.office).joinpath(each).mkdir()
+        self.delivered_file = root / "delivered"
+        self.delivered_file.touch()
+        self.log_file = root / "log"
+        self.outage = root / "outage"
+        self.aside = self.office / "forebay-aside"
+        self.workers = workers
+        self.router_options: list[str] = []
+        self.settings: dict[str, object] = {
+            "router.limits.memory": MEMORY, "router.limits.message_cpu": 2.0, "router.limits.message_time": 30.0,
+            "sidecar.metrics": "", **{key.replace("__", "."): value for key, value in settings.items()},
+        }  # fmt: skip
+        self.process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def command(self) -> list[str]:
+        """The router's command line."""
+        word = "{}" if self.style == "single" else str(self.queue)
+        options = ["--style", self.style, "--workers", str(self.workers), *self.router_options]
+        return [sys.executable, str(ROUTER), *options, word, str(self.delivered_file)]
+
+    def write_config(self) -> Path:
+        """The configuration as a file."""
+        values: dict[str, object] = {
+            "milter.state": str(self.root / "state"), "milter.runtime": str(self.root / "run"),
+            "router.adapter": ADAPTERS[self.style], "router.spool": [str(self.office)], **self.settings,
+        }  # fmt: skip
+        if self.style == "single":
+            values["router.command"] = self.command
+            values["router.processes"] = self.workers
+        path = self.root / "forebay.toml"
+        path.write_text("".join(f"{key} = {_toml(value)}\n" for key, value in values.items()))
+        return path
+
+    def start(self, *arguments: str, env: dict[str, str] | None = None, wrap: bool = True) -> None:
+        """Start the sidecar, and the router in it."""
+        command = [sys.executable, "-c", "from forebay.cli.main import main; main()", "sidecar",
+                   "--config", str(self.write_config()), *arguments]  # fmt: skip
+        if wrap and self.style != "single":
+            command += ["--", *self.command]
+        more = {"STANDIN_TMP": str(self.office / "public" if self.zmailer else self.root / "tmp"),
+                "STANDIN_OUTAGE": str(self.outage), **(env or {})}  # fmt: skip
+        with self.log_file.open("ab") as log:
+            self.process = subprocess.Popen(command, env=os.environ | more, stderr=log, stdout=log)
+        self.wait(lambda: "guarding" in (self.status() or {}).get("state", "") and self._is_mine(), 30)
+
+    def _is_mine(self) -> bool:
+        assert self.process
+        assert self.process.poll() is None, self.log()
+        return (self.status() or {}).get("pid") == self.process.pid
+
+    def status(self) -> dict[str, Any] | None:
+        """What the sidecar says of itself."""
+        try:
+            return dict(json.loads((self.root / "run" / "sidecar.json").read_bytes()))
+        except (OSError, ValueError):
+            return None
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """End the sidecar; its status."""
+        if self.process is None:
+            return 0
+        self.process.send_signal(number)
+        status = self.process.wait(60)
+        self.process = None
+        return status
+
+    def put(self, name: str, do: str = "", header: str = "", sender: str = "a@example.org", body: str = "body\n") -> Path:
+        """A message in the spool, whole from the first moment; its path."""
+        envelope = f"from <{sender}>\nto <b@example.com>\nenv-end\n" if self.zmailer else ""
+        action = f"X-Do: {do}\n" if do else ""
+        text = (
+            f"{envelope}From: {sender}\nTo: b@example.com\nDate: Thu, 26 Nov 2026 01:00:00 +0000\n"
+            f"Subject: hello\nMessage-ID: <{name}@example.org>\n{action}{header}\n{body}"
+        )
+        made = self.root / "tmp" / name
+        made.write_text(text, "latin-1")
+        path = self.queue / (str(made.stat().st_ino) if self.zmailer else name)
+        made.rename(path)
+        return path
+
+    def delivered(self) -> list[str]:
+        """The names of the messages that were delivered, in order, as often as they were."""
+        return [line[1:].partition("@")[0] for line in self.delivered_file.read_text().split()]
+
+    def waiting(self) -> list[str]:
+        """The names in the router's directory."""
+        return [each.name for each in self.queue.iterdir() if each.is_file()]
+
+    def entries(self, *states: str) -> list[Entry]:
+        """The journal's entries."""
+        journal = Journal(self.root / "state")
+        found = journal.entries(*states)
+        journal.close()
+        return found
+
+    def aside_names(self) -> list[str]:
+        """The names that the messages which lie aside were put in by."""
+        found = []
+        for entry in self.entries("aside"):
+            text = Path(entry.aside).read_text("latin-1")
+            found.append(text.partition("Message-ID: <")[2].partition("@")[0])
+        return sorted(found)
+
+    def log(self) -> str:
+        """What the sidecar has logged."""
+        return self.log_file.read_text("utf-8", "replace")
+
+    def kills(self, what: str) -> int:
+        """How many workers ended with this verdict."""
+        return self.log().count(f" ended: {what},")
+
+    def wait(self, condition: Any, seconds: float = 60) -> None:
+        """Wait until something holds; a failure shows the log."""
+        until = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < until, f"waited for {seconds} s in vain\n{self.log()[-6000:]}"
+            if self.process:
+                assert self.process.poll() is None, self.log()[-6000:]
+            time.sleep(0.05)
+
+    def metrics(self, port: int) -> str:
+        """The metrics page."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+            return str(answer.read().decode())
+
+
+def _toml(value: object) -> str:
+    return json.dumps(value)
