@@ -75,7 +75,7 @@ class Milter:
     hang_time: Seconds = 5.0
     """Seconds of running time after which a validator that does not come back is ended, with its worker."""
     max_connections: Annotated[Count, Gt(0)] = 1000
-    """Sessions that all workers together serve at once; more wait in the kernel's queue."""
+    """Sessions that all workers together serve at once; further ones are answered with a temporary error."""
     reply_url: Line = ""
     """A URL that a refusal ends with, where the sender can read what to do."""
     tag_field: FieldName = "X-Forebay"
@@ -168,6 +168,18 @@ def load(path: str | None = None, also: Callable[[Config], list[Mistake]] | None
         mistakes += also(config)
     if mistakes:
         raise ConfigError(source, mistakes)
+    return config
+
+
+def load_understood(path: str | None = None) -> Config:
+    """What can be understood of the configuration, mistakes and all: enough to find a service that runs.
+
+    Raises InputError, RightsError or FileError where the file cannot be read, and ConfigError where it is not TOML.
+    """
+    source, data = _read(path or os.environ.get(ENVIRONMENT) or None)
+    config: Config
+    config, _ = check(_ADAPTER, data, _hint)
+    object.__setattr__(config, "source", source)
     return config
 
 

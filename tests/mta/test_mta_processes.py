@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 
     from forebay.testing import MilterClient, MilterService
 
-MESSAGES = 20_000 if os.environ.get("FOREBAY_TESTS_LONG") else 800
+LONG = bool(os.environ.get("FOREBAY_TESTS_LONG"))
+MESSAGES = 100_000 if LONG else 800
+ROUNDS = 10 if LONG else 2
+"""How often the same is done to it under load."""
 WORKERS = 3
 
 
@@ -73,7 +76,7 @@ def test_a_reload_loses_no_session_and_no_verdict() -> None:
         workers = processes(service, "worker")
 
         def during() -> None:
-            for _ in range(2):
+            for _ in range(ROUNDS):
                 reload(service, "workers = 3", "workers = 2")
                 reload(service, "workers = 2", 'workers = "some"', "reload: refused")
                 reload(service, 'workers = "some"', "workers = 3")
@@ -84,7 +87,7 @@ def test_a_reload_loses_no_session_and_no_verdict() -> None:
         assert (load.lost, load.wrong, load.refused) == ([], [], 0)
         assert load.answered >= MESSAGES
         eventually(lambda: not any(is_alive(each.pid) for each in workers))
-        assert service.metrics()['forebay_reloads_total{result="failed"}'] == 4
+        assert service.metrics()['forebay_reloads_total{result="failed"}'] == 2 * ROUNDS
         assert service.metrics()["forebay_sessions_cut_total"] == 0
 
 
@@ -180,7 +183,7 @@ def test_workers_killed_under_load_cost_no_verdict() -> None:
     with running() as service:
 
         def during() -> None:
-            for _ in range(3):
+            for _ in range(ROUNDS):
                 workers = processes(service, "worker")
                 ends = service.metrics()['forebay_worker_ends_total{reason="killed"}']
                 os.kill(workers[0].pid, signal.SIGKILL)
@@ -201,7 +204,7 @@ def test_a_killed_template_is_replaced_and_nobody_notices() -> None:
         workers = processes(service, "worker")
 
         def during() -> None:
-            for _ in range(2):
+            for _ in range(ROUNDS):
                 (template,) = processes(service, "template")
                 os.kill(template.pid, signal.SIGKILL)
                 eventually(lambda: _is_replaced(service, "template", template))  # noqa: B023 - it is over within the round
@@ -209,7 +212,7 @@ def test_a_killed_template_is_replaced_and_nobody_notices() -> None:
         load = Load().run(service, MESSAGES // 2, during)
         assert (load.lost, load.wrong, load.refused) == ([], [], 0)
         assert processes(service, "worker") == workers
-        assert service.metrics()['forebay_helper_ends_total{process="template"}'] == 2
+        assert service.metrics()['forebay_helper_ends_total{process="template"}'] == ROUNDS
         os.kill(workers[0].pid, signal.SIGKILL)
         eventually(lambda: len(set(processes(service, "worker")) - set(workers)) == 1)
         reload(service, "workers = 3", "workers = 2")

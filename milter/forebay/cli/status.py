@@ -27,7 +27,8 @@ def status(path: str | None, as_json: bool) -> int:
     from forebay import config as configuration
     from forebay.smtp import statusfile
 
-    runtime = Path(configuration.load(path).milter.runtime)
+    # A service whose new configuration was refused is asked about with that configuration.
+    runtime = Path(configuration.load_understood(path).milter.runtime)
     said = (statusfile.read(runtime) if statusfile.is_live(runtime) else None) or {"state": "not running"}
     click.echo(json_line({"milter": said}) if as_json else table(list(_rows(said, runtime))))
     if said["state"] == "not running":

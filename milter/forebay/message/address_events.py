@@ -293,7 +293,9 @@ def on_comma(r: Reading, at: int, state: int, following: int, _kind: int) -> int
         r.angle_comma = r.angle_comma if r.angle_commas else at
         r.angle_commas += 1
         r.reset()
-    elif state not in {State.AFTER, State.JUNK}:
+        return following
+    r.comma = at
+    if state not in {State.AFTER, State.JUNK}:
         r.end_element(at, state)
     return following
 
@@ -301,6 +303,7 @@ def on_comma(r: Reading, at: int, state: int, following: int, _kind: int) -> int
 def on_semicolon(r: Reading, at: int, state: int, following: int, _kind: int) -> int:
     if r.angle >= 0:
         return _stray(r, at, state)
+    r.comma = -1
     ended = state in {State.AFTER, State.JUNK}
     if not ended and not r.empty:
         r.end_element(at, state)
@@ -318,6 +321,7 @@ def on_semicolon(r: Reading, at: int, state: int, following: int, _kind: int) ->
 def on_colon(r: Reading, at: int, state: int, following: int, _kind: int) -> int:
     if r.angle >= 0:
         return _stray(r, at, state)
+    r.comma = -1
     if state in {State.AFTER, State.JUNK}:
         r.note("angle-junk", at, at + 1, "colon after the closing angle bracket")
         return State.JUNK

@@ -62,10 +62,10 @@ class Reading:
         self.errors = self.lapses = 0
         self.mailboxes: list[Mailbox] = []
         self.encoded = b"=?" in value
-        # The list: what was counted, the naked element before, the group.
+        # The list: what was counted, the naked element before, the group, the comma before this element.
         self.addresses = self.comments = self.quoted = self.empties = self.semis = self.group_depth = 0
         self.naked = (-1, -1)
-        self.group = -1
+        self.group = self.comma = -1
         # Angle brackets: the open one, how deep, commas inside, its route, the display name before it.
         self.angle = self.angle_comma = self.route = self.phrase = self.phrase_end = -1
         self.angle_depth = self.angle_commas = 0

@@ -104,7 +104,8 @@ def scan(value: bytes) -> MimeValue:
     start, end = match.start(3), match.start(3)
     if kind:
         start, end = match.start(1), max(match.end(1), match.end(2))
-    if comment := _COMMENTS.search(text, 0, end):
+    comment = _COMMENTS.search(text, 0, end)
+    if comment and comment.start() != masked.open_comment:
         diagnosis.note("mime-comment", *comment.span(), "comment inside or before the media type")
     parameters = read(value, masked, match.end(), diagnosis)
     _check_repeated(parameters, diagnosis)

@@ -36,10 +36,15 @@ def recognise(path: bytes) -> bool:
 def diagnose(path: bytes, *, smtputf8: bool = False) -> Diagnosis:
     """What is wrong with a path, with its angle brackets (an MTA may leave them away).
 
-    The null path and `<postmaster>` (sections 4.5.5 and 4.5.1) are well-formed.
+    A path is one address: no list, and no display name. The null path and `<postmaster>` (sections 4.5.5 and 4.5.1) are well-formed.
     """
     if path in {b"", b"<>"} or path.lower() == b"<postmaster>":
         return Diagnosis()
     from forebay.message.rfc5322_address import read  # noqa: PLC0415 - the address grammar needs the literals above
 
-    return read(path, smtputf8=smtputf8).diagnosis
+    reading = read(path, smtputf8=smtputf8)
+    if reading.comma >= 0:
+        reading.note("angle-comma", reading.comma, reading.comma + 1, "comma in a path")
+    elif any(mailbox.phrase for mailbox in reading.mailboxes):
+        reading.note("angle-junk", 0, path.index(b"<"), "text before the opening angle bracket")
+    return reading.diagnosis

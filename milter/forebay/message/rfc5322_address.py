@@ -160,8 +160,8 @@ def _end_list(r: Reading, at: int, state: int) -> None:
         r.end_element(at, state)
     elif not (r.optional or r.addresses or r.group >= 0 or r.diagnosis.defects):
         r.note("list-empty", 0, at, "no address")
-    elif r.value.rstrip(b" \t\n").endswith(b","):
-        r.end_element(r.value.rindex(b","), state)
+    elif r.comma >= 0:
+        r.end_element(r.comma, state)
 
 
 def _measure(r: Reading) -> None:

@@ -80,8 +80,11 @@ def _read(value: bytes, malformed: str) -> MessageIds:
     diagnosis.measure("comment-depth", masked.depth, masked.deepest, len(value))
     if masked.open_comment >= 0:
         diagnosis.note(malformed, masked.open_comment, len(value), "comment that is not closed")
+    elif b"<" not in text:
+        diagnosis.note(malformed, *extent(value), "no message identifier in angle brackets")
     ids: list[bytes] = []
-    number = pos = 0
+    number = 0
+    pos = 0 if b"<" in text else len(text)
     while pos < len(text) and number < MOST_READ:
         item = _ITEM.match(text, pos)
         assert item  # it matches anything, and never nothing before the end
@@ -97,8 +100,6 @@ def _read(value: bytes, malformed: str) -> MessageIds:
                 ids.append(value[start:pos])
     number += text.count(b"<", pos)
     diagnosis.measure("references", number, 0, len(value))
-    if not number:
-        diagnosis.note(malformed, *extent(value), "no message identifier in angle brackets")
     return MessageIds(tuple(ids), diagnosis)
 
 

@@ -53,9 +53,9 @@ def prose(path: Path) -> str:
 
 
 def section(path: Path, heading: str) -> str:
-    """What stands below a heading, up to the next one of its level or above."""
+    """What stands below a heading, up to the next one of its level or above, without the blocks."""
     level = heading.partition(" ")[0]
-    _, found, rest = path.read_text("utf-8").partition(f"\n{heading}\n")
+    _, found, rest = prose(path).partition(f"\n{heading}\n")
     assert found, f"{name(path)} has no heading {heading!r}"
     return re.split(rf"^#{{1,{len(level)}}} ", rest, maxsplit=1, flags=re.MULTILINE)[0]
 

@@ -9,7 +9,7 @@ import pytest
 
 from forebay import config as configuration
 from forebay import errors, metrics
-from forebay.api import Action
+from forebay.api import GROUPS, Action
 from forebay.cli import toml_text
 from forebay.cli.main import CUT_OFF, INTERRUPTED
 from forebay.config import Config
@@ -118,7 +118,9 @@ def test_the_reserved_options_are_those_that_exist() -> None:
     """What every validator has, with its default, stands in the section on the configuration."""
     model = options_model(plugin.validators[0]).model_fields
     told = dict(
-        re.findall(r"^\| `(enabled|on_error|null_sender)` \|([^|]*)\|", section(REFERENCE, "## Configuration"), re.M)
+        re.findall(
+            r"^\| `(enabled|on_error|null_sender)` \|([^|]*)\|", section(REFERENCE, "## Configuration"), re.MULTILINE
+        )
     )
     assert {name: names_in(text) for name, text in told.items()} == {
         "enabled": [toml_text.value(model["enabled"].default)],
@@ -139,6 +141,12 @@ def test_the_actions_and_presets_are_those_that_exist() -> None:
     words = [each.word for each in sorted(Action)]
     assert [each for each in first if each in words] == words
     assert {each.word for each in ACTIONS} == set(words) - {"tempfail"}
+
+
+def test_the_groups_are_those_that_exist() -> None:
+    """The table of groups, and what exemptions soften."""
+    told = [each for each in names_in("\n".join(cells(section(REFERENCE, "## Verdicts")))) if each in GROUPS]
+    assert sorted(told) == sorted(GROUPS)
 
 
 def test_the_members_of_a_logged_verdict_are_those_that_exist() -> None:

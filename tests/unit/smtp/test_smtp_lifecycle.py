@@ -147,6 +147,9 @@ def test_a_plugin_that_breaks_is_refused_at_a_reload() -> None:
         service.reload()
         eventually(lambda: "reload: refused" in service.log())
         assert "validators.no-such-thing: no validator of that name" in service.log()
+        service.config.write_text(service.config.read_text() + "\n[policy]\npreset = 3\n")
+        service.reload()
+        eventually(lambda: "policy.preset" in status(service.config)["reload"]["error"])
         assert service.send(CLEAN).action.word == "accept"
 
 
