@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from forebay.api.router import Confidence, Holding, Message, Site
 from forebay.config import Config
@@ -19,6 +18,10 @@ from forebay.sidecar.metering import Meter
 from forebay.sidecar.routers.spool import Spool
 from forebay.sidecar.verdict import Verdict
 from forebay.sidecar.withhold import Withholding
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 
 @dataclass

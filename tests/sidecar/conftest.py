@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Iterator
 from contextlib import suppress
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-from sidecar_kit import Site
 
 from forebay.sidecar.limits import cgroup
+from sidecar.sidecar_kit import Site
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 
 @pytest.fixture
@@ -29,6 +32,9 @@ def sites(tmp_path: Path) -> Iterator[Callable[..., Site]]:
         with suppress(ProcessLookupError):
             site.stop()
     clean_up()
+    for site in made:
+        if site.router:
+            site.router.wait(10)
 
 
 def clean_up() -> None:

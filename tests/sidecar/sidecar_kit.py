@@ -12,7 +12,11 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
+from forebay.api.process import is_alive
+from forebay.api.router import Site as AdapterSite
+from forebay.sidecar.claimpage import ClaimPage
 from forebay.sidecar.journal import Entry, Journal
+from forebay.sidecar.routers.zmailer import ZMailer
 
 ROUTER = Path(__file__).with_name("standin_router.py")
 ADAPTERS = {"open": "spool", "old": "zmailer", "new": "zmailer", "single": "command"}
@@ -39,10 +43,11 @@ class Site:
         self.workers = workers
         self.router_options: list[str] = []
         self.settings: dict[str, object] = {
-            "router.limits.memory": MEMORY, "router.limits.message_cpu": 2.0, "router.limits.message_time": 30.0,
+            "router.limits.memory": MEMORY, "router.limits.message_cpu": 20.0, "router.limits.message_time": 30.0,
             "sidecar.metrics": "", **{key.replace("__", "."): value for key, value in settings.items()},
         }  # fmt: skip
         self.process: subprocess.Popen[bytes] | None = None
+        self.router: subprocess.Popen[bytes] | None = None
 
     @property
     def command(self) -> list[str]:
@@ -76,6 +81,34 @@ class Site:
             self.process = subprocess.Popen(command, env=os.environ | more, stderr=log, stdout=log)
         self.wait(lambda: "guarding" in (self.status() or {}).get("state", "") and self._is_mine(), 30)
 
+    def launch_router(self) -> None:
+        """Start the router as its own unit would: by the launcher, in its group, beside the sidecar."""
+        code = "from forebay.cli.main import main; main()"
+        command = [sys.executable, "-c", code, "sidecar", "--config", str(self.write_config()), "--launch", "--"]
+        more = {"STANDIN_TMP": str(self.root / "tmp"), "STANDIN_OUTAGE": str(self.outage)}
+        self.router = subprocess.Popen([*command, *self.command], env=os.environ | more)
+
+    def holders(self, name: str) -> list[int]:
+        """The live workers that hold a message (by the sidecar's record of claims)."""
+        page = ClaimPage(self.root / "run" / "claims")
+        found = []
+        for claim in page.left():
+            path = Path(claim.path)
+            if is_alive(claim.pid, claim.started) and path.exists() and f"<{name}@" in path.read_text("latin-1"):
+                found.append(claim.pid)
+        return found
+
+    def record(self, name: str) -> tuple[str, int, int]:
+        """What the journal has against a message in the queue: state, strikes, losses."""
+        adapter = ZMailer(AdapterSite(spool=(str(self.office),)))
+        journal = Journal(self.root / "state")
+        for path in adapter.paths():
+            message = adapter.message(path)
+            if message and f"<{name}@" in Path(path).read_text("latin-1"):
+                found = journal.record(message.identity)
+                return (found.state, found.strikes, found.losses) if found else ("", 0, 0)
+        return ("", 0, 0)
+
     def _is_mine(self) -> bool:
         assert self.process
         assert self.process.poll() is None, self.log()
@@ -97,13 +130,36 @@ class Site:
         self.process = None
         return status
 
-    def put(self, name: str, do: str = "", header: str = "", sender: str = "a@example.org", body: str = "body\n") -> Path:
-        """A message in the spool, whole from the first moment; its path."""
+    def cli(self, *arguments: str) -> int:
+        """A command of forebay with this site's configuration; its status."""
+        code = "import sys; from forebay.cli.main import main; main(sys.argv[1:])"
+        command = [
+            sys.executable,
+            "-c",
+            code,
+            *arguments[:2],
+            "--config",
+            str(self.root / "forebay.toml"),
+            *arguments[2:],
+        ]
+        with self.log_file.open("ab") as log:
+            return subprocess.run(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, check=False).returncode
+
+    def put(
+        self,
+        name: str,
+        do: str = "",
+        header: str = "",
+        sender: str = "a@example.org",
+        identity: str = "",
+    ) -> Path:
+        """A message in the spool, whole from the first moment; its path. `identity` makes it a copy of others."""
+        body = "body\n"
         envelope = f"from <{sender}>\nto <b@example.com>\nenv-end\n" if self.zmailer else ""
         action = f"X-Do: {do}\n" if do else ""
         text = (
             f"{envelope}From: {sender}\nTo: b@example.com\nDate: Thu, 26 Nov 2026 01:00:00 +0000\n"
-            f"Subject: hello\nMessage-ID: <{name}@example.org>\n{action}{header}\n{body}"
+            f"Subject: hello\nMessage-ID: <{identity or name}@example.org>\n{action}{header}\n{body}"
         )
         made = self.root / "tmp" / name
         made.write_text(text, "latin-1")

@@ -43,6 +43,10 @@ def act(what: bytes, how: bytes, data: bytes) -> int:
     """Do as the message says; the exit status it asks for, or 0 to deliver it."""
     if what == b"memory":
         eat(int(how or 4096))
+    elif what == b"hold":  # much, and not too much
+        eat(int(how))
+        time.sleep(5)
+        HOARD.clear()
     elif what == b"leak":  # n squared on syntax errors
         eat(data.count(b"[") ** 2 >> 20)
     elif what == b"cpu":
@@ -66,8 +70,8 @@ def act(what: bytes, how: bytes, data: bytes) -> int:
     elif what == b"helper":
         helper(int(how or 4096))
     elif what == b"stream":  # read a large file: page cache, and no memory of its own
-        with Path(os.fsdecode(how)).open("rb") as file:
-            while file.read(1 << 20):
+        with Path(os.fsdecode(how)).open("rb") as large:
+            while large.read(1 << 20):
                 pass
     elif what == b"append":
         with Path(os.fsdecode(how)).open("ab") as file:
@@ -94,6 +98,8 @@ def helper(megabytes: int) -> None:
 def process(data: bytes, delivered: str) -> int:
     """Route one message; 0 when it is delivered."""
     found = DO.search(data)
+    if "--crash-always" in sys.argv:
+        os.kill(os.getpid(), signal.SIGSEGV)
     if found:
         status = act(found[1], found[2], data)
         if status:
@@ -103,9 +109,9 @@ def process(data: bytes, delivered: str) -> int:
         parsed = email.message_from_bytes(header + b"\n\n", policy=email.policy.default)
         for name in ("From", "To", "Cc"):
             str(parsed[name])
-    name = ID.search(data)
+    identity = ID.search(data)
     log = os.open(delivered, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-    os.write(log, (name[1] if name else b"?") + b"\n")
+    os.write(log, (identity[1] if identity else b"?") + b"\n")
     os.close(log)
     return 0
 
@@ -149,6 +155,16 @@ def finish(path: str) -> None:
         os.unlink(office / "queue" / inode)
 
 
+def route_pair(paths: list[str], arguments: argparse.Namespace) -> None:
+    """A router that has several messages open at once, whichever of them it works on."""
+    held = [os.open(path, os.O_RDONLY) for path in paths]
+    time.sleep(0.3)
+    for path in paths:
+        route(path, arguments.delivered, lock=False)
+    for each in held:
+        os.close(each)
+
+
 def work(arguments: argparse.Namespace) -> None:
     """A worker: takes what it finds, for ever."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a busy one ignores it
@@ -156,7 +172,11 @@ def work(arguments: argparse.Namespace) -> None:
         ctypes.CDLL(None).prctl(1, signal.SIGKILL, 0, 0, 0)
     while True:
         busy = False
-        for name in sorted(os.listdir(arguments.spool)):
+        if arguments.pairs:
+            names = sorted(each for each in os.listdir(arguments.spool) if os.path.isfile(f"{arguments.spool}/{each}"))
+            busy = bool(names)
+            route_pair([f"{arguments.spool}/{each}" for each in names[:2]], arguments)
+        for name in [] if arguments.pairs else sorted(os.listdir(arguments.spool)):
             path = f"{arguments.spool}/{name}"
             if name.startswith(".") or not os.path.isfile(path):
                 continue
@@ -203,11 +223,12 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--style", choices=["old", "new", "open", "single"], default="open")
     parser.add_argument("--workers", type=int, default=4)
-    parser.add_argument("--scan", type=float, default=0.1)
+    parser.add_argument("--scan", type=float, default=0.5)
     parser.add_argument("--block", action="store_true")
     parser.add_argument("--daemon", action="store_true")
     parser.add_argument("--die-with-parent", action="store_true")
     parser.add_argument("--crash-always", action="store_true")
+    parser.add_argument("--pairs", action="store_true")
     parser.add_argument("spool")
     parser.add_argument("delivered")
     arguments = parser.parse_args()

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-from cases_kit import Kit, begin, everywhere, put
 
 from forebay.api.router import Site
 from forebay.config import Config
 from forebay.sidecar.examine import Examiner
-from forebay.sidecar.journal import Entry
 from forebay.sidecar.routers.spool import Spool
+from sidecar.cases_kit import Kit, begin, everywhere, put
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from forebay.sidecar.journal import Entry
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +55,9 @@ def killed_at(step: int, root: Path, examiner: Examiner, act: Callable[[Kit], No
     return status != 0
 
 
-def steps(root: Path, prepare: Callable[[Path], None], examiner: Examiner, act: Callable[[Kit], None]) -> Iterator[Path]:
+def steps(
+    root: Path, prepare: Callable[[Path], None], examiner: Examiner, act: Callable[[Kit], None]
+) -> Iterator[Path]:
     """A place for each step at which `act` can be killed, killed there; the last one has done it all."""
     for step in range(200):
         place = root / str(step)
@@ -103,7 +109,7 @@ def test_the_retry(tmp_path: Path, examiner: Examiner) -> None:
         identity = kit.message("killer").identity
         record = kit.journal.record(identity)
         assert len(kit.journal.withheld()) == (1 if record else 0)
-        kit.message("killer").path and Path(kit.message("killer").path).unlink()  # its retry went well
+        Path(kit.message("killer").path).unlink()  # its retry went well
         kit.settle()
         kit.settle()
         assert {each.name for each in (root / "spool").iterdir() if each.is_file()} == {"copy", "good"}
@@ -189,9 +195,7 @@ def test_suspects(tmp_path: Path, examiner: Examiner) -> None:
         kit = begin(root, examiner=examiner)
         for _ in range(4):
             kit.settle()
-            assert contents(root) == sorted(
-                {"one", "two", "good"} & set(contents(root))
-            )
+            assert contents(root) == sorted({"one", "two", "good"} & set(contents(root)))
             for name in ("one", "two"):
                 (root / "spool" / name).unlink(missing_ok=True)  # let back, and routed
         assert contents(root) == ["good"]

@@ -110,6 +110,12 @@ def test_plugins_import_the_api_only(path: Path) -> None:
     assert foreign == set()
 
 
+@pytest.mark.parametrize("path", modules("milter/forebay/sidecar/routers"), ids=lambda path: path.stem)
+def test_adapters_import_their_interface_only(path: Path) -> None:
+    """The built-in router adapters are plugins like any other."""
+    assert {name for name in imported(path) if not name.startswith("forebay.api.router")} == set()
+
+
 @pytest.mark.parametrize("path", tracked("tests/**/test_*.py"), ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_test_says_what_it_shows(path: Path) -> None:
     """Each test has a docstring."""

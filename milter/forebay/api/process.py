@@ -121,7 +121,7 @@ def has_lock(pid: int, inode: int) -> bool:
 
 def _read(path: str) -> bytes:
     try:
-        with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - hot, and a Path costs more than the read
+        with open(path, "rb", buffering=0) as file:
             return file.read(1 << 20)
     except OSError:
         return b""

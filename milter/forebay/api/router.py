@@ -129,10 +129,14 @@ class Adapter:
         """The directories where messages wait and are worked upon."""
         return self.site.spool
 
+    def takes(self, name: str) -> bool:
+        """Whether the router takes a file of this name for a message."""
+        return not name.startswith(".") and name != ASIDE
+
     def is_message(self, path: str) -> bool:
         """Whether a path is that of a message, by its name alone."""
         folder, _, name = path.rpartition("/")
-        return f"{folder}/" in self.below and not name.startswith(".") and name != ASIDE
+        return f"{folder}/" in self.below and self.takes(name)
 
     def claimant(self, path: str) -> int:
         """The pid that the name of a claimed message tells, or 0."""
@@ -196,7 +200,7 @@ class Adapter:
 
     def read(self, path: str) -> Reading:
         """The envelope, where the file has one, and the start of the message. Raises OSError."""
-        with open(path, "rb") as file:  # noqa: PTH123 - as the other calls here
+        with open(path, "rb") as file:
             return Reading(Envelope(), file.read(_MOST_READ))
 
     def place(self, original: str, status: os.stat_result) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from forebay.cli.output import colours, json_line, printable
-from forebay.cli.storing import CONFIG, IDS, JSON, moment, open_store, wanted_ids
+from forebay.cli.storing import CONFIG, IDS, JSON, asking, moment, open_store, wanted_ids
 from forebay.errors import DataError
 
 if TYPE_CHECKING:
@@ -154,7 +154,7 @@ def delete(path: str | None, yes: bool, ids: tuple[str, ...]) -> int:
 @click.argument("id_", metavar="ID")
 def export(path: str | None, id_: str) -> None:
     """Write the raw message to standard output. Only on the host that holds it, as root."""
-    from forebay.store import export as exporting
+    from forebay.cli import exporting
 
     if sys.stdout.isatty():
         raise DataError("a message is not written to a terminal, which would obey it; write it into a file")
@@ -163,11 +163,23 @@ def export(path: str | None, id_: str) -> None:
 
 def _request(path: str | None, verb: str, ids: Sequence[str]) -> int:
     """Ask for it, wait a little, and tell what became of it."""
+    from forebay.cli import spooled
+
+    words = wanted_ids(ids)
+    here = spooled.known(path, words)
+    failed = spooled.request(path, verb, here, asking().person) if here else 0
+    failed += _request_by_store(path, verb, [each for each in words if each not in here])
+    return os.EX_TEMPFAIL if failed else os.EX_OK
+
+
+def _request_by_store(path: str | None, verb: str, ids: Sequence[str]) -> int:
+    if not ids:
+        return 0
     from forebay.store import entries, requests
 
     _, store, asker = open_store(path)
     with store.write() as db:
-        found = [entries.get(db, each) for each in wanted_ids(ids)]
+        found = [entries.get(db, each) for each in ids]
         asked = {requests.ask(db, each, verb, asker.person, asker.origin): each for each in found}
     until = time.monotonic() + WAIT_SECONDS
     outcomes: dict[int, str] = {}
@@ -182,4 +194,4 @@ def _request(path: str | None, verb: str, ids: Sequence[str]) -> int:
         outcome = outcomes.get(number)
         failed += outcome != requests.DONE
         click.echo(f"{entry.id}: {printable(outcome) if outcome else f'asked for; the sidecar of {entry.host} has not answered yet'}")
-    return os.EX_TEMPFAIL if failed else os.EX_OK
+    return failed

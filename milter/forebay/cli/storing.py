@@ -46,7 +46,7 @@ def open_store(path: str | None) -> tuple[Config, Store, Asker]:
     from forebay.store.engine import Store
 
     config = configuration.load(path)
-    asker = Asker(os.environ.get("SUDO_USER") or _user(), socket.gethostname())
+    asker = asking()
     store = Store.of(config)
     if store.is_sqlite:
         folder = Path(store.where).parent
@@ -54,6 +54,11 @@ def open_store(path: str | None) -> tuple[Config, Store, Asker]:
         if not os.access(folder, os.W_OK | os.X_OK):
             raise RightsError(f"{folder}: this user may not read the store; ask as root")
     return config, store, asker
+
+
+def asking() -> Asker:
+    """Who has typed this command; under sudo, who became root."""
+    return Asker(os.environ.get("SUDO_USER") or _user(), socket.gethostname())
 
 
 def wanted_ids(ids: Sequence[str]) -> list[str]:

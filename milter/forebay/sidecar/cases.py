@@ -35,6 +35,7 @@ _log = logging.getLogger(LOGGER)
 HOT_SECONDS: Final = 86_400.0
 """So long copies of what was convicted are taken aside from the spool."""
 COPY: Final = "copy"
+GATE: Final = "gate"
 SUSPECT: Final = "suspect"
 
 
@@ -49,7 +50,7 @@ class Rules:
 class Cases:
     """Decides, and has it carried out by `aside` and `withholding`."""
 
-    def __init__(  # noqa: PLR0913 - the parts that it brings together
+    def __init__(  # noqa: PLR0913, PLR0917 - the parts that it brings together
         self,
         rules: Rules,
         journal: Journal,
@@ -133,7 +134,7 @@ class Cases:
         evidence: dict[str, object], now: float, original: str = "",
     ) -> None:  # fmt: skip
         db.execute("UPDATE message SET state = 'convicted', at = ? WHERE identity = ?", (now, message.identity))
-        for digest in examined.digests:
+        for digest in examined.digests if cause != GATE else ():  # what was refused has killed nobody
             db.execute("UPDATE fingerprint SET convicted = ?, at = ? WHERE digest = ?", (now, now, digest))
         if db.execute("SELECT 1 FROM entry WHERE identity = ? AND state = 'intended'", (message.identity,)).fetchone():
             return
@@ -198,6 +199,29 @@ class Cases:
     def ended_well(self) -> None:
         """A worker is done with a message."""
         self.fuse.ended(b"", time.time())
+
+    def has_killed(self, examined: Examined) -> bool:
+        """Whether a message has the fingerprint of something convicted."""
+        return any(self._hot.get(digest) for digest in examined.digests)
+
+    def hold(self, message: Message, examined: Examined, reason: str, original: str) -> bool:
+        """Set aside what the gate does not let pass; False where it is only observed, or cannot be stored."""
+        if self._rules.observe:
+            _log.warning("observed: the gate would hold %s: %s", printable(message.path), reason)
+            return False
+        now = time.time()
+        try:
+            with self._journal.change() as db:
+                _know(db, message, GATE, examined, now)
+                evidence: dict[str, object] = {"cause": GATE, "reason": reason}
+                self._convict(db, message, examined, GATE, "certain", evidence, now, original)
+            self._aside.settle()
+        except JournalError as error:
+            _log.error("%s", error)
+            self._meter.journal_failed()
+            return True  # it waits where it is: what cannot be quarantined is not let pass
+        self._meter.convicted(GATE, "certain")
+        return True
 
     def knows(self, message: Message) -> bool:
         """Whether this message was struck, or set aside: nobody has to be told that it is nowhere."""
@@ -300,7 +324,7 @@ def new_id(now: float) -> str:
 
 
 def _counts(cause: str) -> bool:
-    return cause != COPY and not cause.startswith("gate")
+    return cause not in {COPY, GATE}
 
 
 def _key(exact: bytes | None, shape: bytes | None, identity: bytes) -> bytes:

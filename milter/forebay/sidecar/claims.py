@@ -56,7 +56,7 @@ class Claims:
         found = [worker.launched] if worker.launched else []
         if not found and self._adapter.names_claims():
             found = self._left_by(worker)
-        found = found or self._logged(worker.process.pid) or worker.holdings
+        found = worker.holdings = found or self._logged(worker.process.pid) or worker.holdings
         if self._openlog:
             self._openlog.forget(worker.process.pid)
         there = ((each, self._adapter.find(each.message)) for each in found)

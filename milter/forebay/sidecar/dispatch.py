@@ -30,7 +30,13 @@ class Dispatch:
     """At most `most` processes at once; a message that was deferred waits longer each time."""
 
     def __init__(
-        self, command: Sequence[str], adapter: Adapter, enforcement: Enforcement, roster: Roster, most: int, file_size: int
+        self,
+        command: Sequence[str],
+        adapter: Adapter,
+        enforcement: Enforcement,
+        roster: Roster,
+        most: int,
+        file_size: int,
     ) -> None:
         self._command = command
         self._adapter = adapter

@@ -116,6 +116,6 @@ class Ending:
         worker.leaf.kill()
         for path in self._adapter.leftovers(worker.process, [each.message for each in culprits]):
             with contextlib.suppress(OSError):
-                os.unlink(path)  # noqa: PTH108 - adapters speak in strings
+                os.unlink(path)
                 _log.info("removed what worker %d left half-written: %s", worker.process.pid, printable(path))
         worker.close()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from forebay.errors import UnavailableError
@@ -14,6 +13,8 @@ from forebay.sidecar.limits.leaf import Bounds
 from forebay.sidecar.limits.rlimit import Rlimits
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from forebay.config_router import Router
     from forebay.sidecar.limits.leaf import Enforcement
 

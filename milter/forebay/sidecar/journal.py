@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from forebay.errors import ForebayError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 NAME: Final = "journal.db"
 _VERSION: Final = 1
@@ -158,7 +158,8 @@ class Journal:
         """The entries in these states (in any, without), the oldest first."""
         marks = ", ".join("?" * len(states))
         where = f"WHERE state IN ({marks})" if states else ""
-        return [Entry(*row) for row in self._read(f"SELECT * FROM entry {where} ORDER BY at, id", *states)]
+        query = f"SELECT * FROM entry {where} ORDER BY at, id"  # noqa: S608 - only question marks are put in
+        return [Entry(*row) for row in self._read(query, *states)]
 
     def entry(self, entry_id: str) -> Entry | None:
         """The entry of this id."""

@@ -59,7 +59,7 @@ class Launched:
             await self.end_all()
             self._settle()
             self._start()
-            while self._is_alive():
+            while self._is_alive():  # noqa: ASYNC110 - nothing tells when the last of a group is gone
                 await asyncio.sleep(_STEP)
             self._meter.up.set(0)
             if time.monotonic() - self._started > _STEADY:

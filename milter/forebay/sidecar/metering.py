@@ -49,11 +49,15 @@ class Meter:
         self.timeouts = counter("timeouts_total", "Workers ended because one message took too long.")
         strikes = counter("strikes_total", "Strikes by cause.", "cause")
         self._strikes = {each: strikes.labels(each) for each in _CAUSES}
-        self._set_aside = counter("set_aside_total", "Messages set aside by cause and confidence.", "cause", "confidence")
+        self._set_aside = counter(
+            "set_aside_total", "Messages set aside by cause and confidence.", "cause", "confidence"
+        )
         for cause in _CAUSES:
             for word in _KNOWN:
                 self._set_aside.labels(cause, word)
-        self.unattributed = counter("unattributed_ends_total", "Ends that are somebody's fault, and nobody knows whose.")
+        self.unattributed = counter(
+            "unattributed_ends_total", "Ends that are somebody's fault, and nobody knows whose."
+        )
         self.fuse_blown = gauge("fuse_blown", "1 while the fuse is blown.")
         self.detection = histogram("detection_seconds", "From a worker's end to the verdict on it.")
         self.reaction = histogram("set_aside_seconds", "From a worker's end to its message set aside.")

@@ -30,14 +30,14 @@ def move(source: str, target: str, step: Callable[[str], None] = nothing) -> Non
     """Move a file, durably. Raises FileNotFoundError, FileExistsError, or another OSError."""
     try:
         step("rename")
-        _rename(source, target)
+        rename(source, target)
     except OSError as error:
         if error.errno != errno.EXDEV:
             raise
         _copy(source, target, step)
     step("sync")
-    sync_directory(os.path.dirname(target))  # noqa: PTH120 - strings throughout: a spool is read by the thousand
-    sync_directory(os.path.dirname(source))  # noqa: PTH120
+    sync_directory(os.path.dirname(target))
+    sync_directory(os.path.dirname(source))
 
 
 def write(path: str, text: bytes, mode: int = 0o600) -> None:
@@ -49,22 +49,22 @@ def write(path: str, text: bytes, mode: int = 0o600) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-    os.rename(new, path)  # noqa: PTH104
-    sync_directory(os.path.dirname(path))  # noqa: PTH120
+    os.rename(new, path)
+    sync_directory(os.path.dirname(path))
 
 
 def make_directory(path: str) -> None:
     """A directory for us alone, made durable. Raises OSError."""
     with contextlib.suppress(FileExistsError):
-        os.mkdir(path, 0o700)  # noqa: PTH102
-        sync_directory(os.path.dirname(path))  # noqa: PTH120
+        os.mkdir(path, 0o700)
+        sync_directory(os.path.dirname(path))
 
 
 def remove(path: str) -> None:
     """Remove a file, durably; one that is gone is no error. Raises OSError."""
     with contextlib.suppress(FileNotFoundError):
-        os.unlink(path)  # noqa: PTH108
-        sync_directory(os.path.dirname(path))  # noqa: PTH120
+        os.unlink(path)
+        sync_directory(os.path.dirname(path))
 
 
 def sync_directory(path: str) -> None:
@@ -76,8 +76,8 @@ def sync_directory(path: str) -> None:
         os.close(descriptor)
 
 
-def _rename(source: str, target: str) -> None:
-    """Rename, and never overwrite: renameat2(2) where the file system has it."""
+def rename(source: str, target: str) -> None:
+    """Rename, and never overwrite: renameat2(2) where the file system has it. Raises OSError."""
     from_, to = os.fsencode(source), os.fsencode(target)
     if _LIBC.renameat2(_AT_FDCWD, from_, _AT_FDCWD, to, _NOREPLACE) == 0:
         return
@@ -86,7 +86,7 @@ def _rename(source: str, target: str) -> None:
         raise OSError(number, os.strerror(number), source, None, target)
     if os.path.lexists(target):
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), target)
-    os.rename(source, target)  # noqa: PTH104
+    os.rename(source, target)
 
 
 def _copy(source: str, target: str, step: Callable[[str], None]) -> None:
@@ -96,7 +96,7 @@ def _copy(source: str, target: str, step: Callable[[str], None]) -> None:
     shutil.copyfile(source, temporary, follow_symlinks=False)
     status = os.lstat(source)
     os.chown(temporary, status.st_uid, status.st_gid)
-    os.chmod(temporary, status.st_mode & 0o7777)  # noqa: PTH101
+    os.chmod(temporary, status.st_mode & 0o7777)
     os.utime(temporary, ns=(status.st_atime_ns, status.st_mtime_ns))
     descriptor = os.open(temporary, os.O_RDONLY | os.O_CLOEXEC)
     try:
@@ -104,7 +104,7 @@ def _copy(source: str, target: str, step: Callable[[str], None]) -> None:
     finally:
         os.close(descriptor)
     step("copied")
-    _rename(temporary, target)
+    rename(temporary, target)
     sync_directory(folder)
     step("unlink")
-    os.unlink(source)  # noqa: PTH108
+    os.unlink(source)

@@ -139,6 +139,7 @@ class Roster:
         self._closed(worker)
 
     def _matches(self, found: Process) -> bool:
+        """A zombie has no command line, and is no worker."""
         return bool(found.command[0]) and (not self._pattern or bool(self._pattern.search(b" ".join(found.command))))
 
     def _take(self, found: Process, slot: int | None = None, holding: Holding | None = None) -> Worker | None:

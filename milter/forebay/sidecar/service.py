@@ -23,6 +23,7 @@ from forebay.sidecar.dispatch import Dispatch
 from forebay.sidecar.ending import Ending
 from forebay.sidecar.examine import Examiner
 from forebay.sidecar.fuse import Fuse
+from forebay.sidecar.gate import Gate, ways
 from forebay.sidecar.guard import Guard, Times
 from forebay.sidecar.journal import Journal, JournalError
 from forebay.sidecar.launch import Launched
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(LOGGER)
 _SCAN: Final = 0.02
 _SWEEP: Final = 0.5
+_GATE: Final = 0.25
 _SETTLE: Final = 1.0
 _SHARE: Final = 100
 """A sweep that took so long is not done again for a hundred times as long: one percent of a core."""
@@ -94,6 +96,8 @@ class Service:
             Launched(command, self.enforcement, self.roster, self.meter, file_size, self._settle_start)
             if command and not adapter.launches else None
         )  # fmt: skip
+        ways_in = ways(router.input, adapter.directories())
+        self._gate = Gate(ways_in, adapter, self.examiner, self.cases, self.meter) if ways_in else None
         self._tasks: list[asyncio.Task[None]] = []
         self._since = int(time.time())
 
@@ -115,7 +119,7 @@ class Service:
         ready()
         self._tasks = [
             loop.create_task(each)
-            for each in (self._scanning(), self._sweeping(), self._settling(), *self._routing())
+            for each in (self._scanning(), self._sweeping(), self._settling(), self._gating(), *self._routing())
         ]
         waiting = loop.create_task(stopped.wait())
         await asyncio.wait([waiting, *self._tasks], return_when=asyncio.FIRST_COMPLETED)
@@ -272,6 +276,11 @@ class Service:
                 self.meter.journal_failed()
             self._write_status("guarding")
             await asyncio.sleep(_SETTLE)
+
+    async def _gating(self) -> None:
+        while True:
+            more = bool(self._gate and self._gate.look())
+            await asyncio.sleep(0 if more else _GATE)
 
     async def _dispatching(self) -> None:
         assert self._dispatch

@@ -30,7 +30,9 @@ def lock(state: Path) -> int:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         os.close(descriptor)
-        raise UnavailableError(f"milter.state: {state} is served by another forebay sidecar; end that one first") from None
+        raise UnavailableError(
+            f"milter.state: {state} is served by another forebay sidecar; end that one first"
+        ) from None
     return descriptor
 
 

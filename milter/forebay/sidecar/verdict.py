@@ -91,9 +91,10 @@ def judge(end: End) -> Verdict:
         return Verdict.LOST if end.holding else Verdict.IDLE
     if os.WIFSIGNALED(end.status):
         return _by_signal(os.WTERMSIG(end.status))
-    code = os.waitstatus_to_exitcode(end.status)
-    if not end.holding:
-        return Verdict.IDLE
+    return _by_code(os.waitstatus_to_exitcode(end.status)) if end.holding else Verdict.IDLE
+
+
+def _by_code(code: int) -> Verdict:
     if code == os.EX_TEMPFAIL:
         return Verdict.DEFERRED
     return Verdict.ERROR if code else Verdict.LOST

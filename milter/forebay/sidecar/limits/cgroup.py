@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import signal
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    import signal
 
 ROOT: Final = Path("/sys/fs/cgroup")
 WORKER: Final = "worker-"
@@ -71,7 +73,7 @@ def write(path: Path, value: str) -> bool:
 def pids(group: Path) -> list[int]:
     """The processes of a group. Opened anew each time: v1 answers an old descriptor from a list up to a second old."""
     try:
-        with open(group / "cgroup.procs", "rb", buffering=0) as file:  # noqa: PTH123 - hot
+        with open(group / "cgroup.procs", "rb", buffering=0) as file:
             text = b""
             while chunk := file.read(1 << 16):
                 text += chunk

@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import os
 import signal
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from forebay.sidecar.limits import cgroup
@@ -18,6 +17,7 @@ from forebay.sidecar.limits.leaf import Bounds, Counters
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 _SLACK = 1 << 20
 """Charges are made in batches: a group is at its limit when less than this is missing."""

@@ -96,9 +96,9 @@ class Rlimits:
         """Nothing rings here: all is polled."""
 
     def router_pids(self) -> list[int]:
-        own = {pid for leaf in self._leaves.values() for pid in leaf.pids()}
-        found = [pid for root in self._roots for pid in (root, *descendants(root))]
-        return [pid for pid in dict.fromkeys(found) if pid not in own and state(pid)]
+        known = {pid for leaf in self._leaves.values() for pid in leaf.pids()} | {os.getpid()}
+        found = dict.fromkeys(pid for root in self._roots for pid in (root, *descendants(root)))
+        return [pid for pid in found if pid not in known and (now := state(pid)) and now.letter not in "ZX"]
 
     def router_counters(self) -> Counters:
         return Counters()

@@ -54,9 +54,8 @@ class ZMailer(Adapter):
                           if _FOLDER.fullmatch(each)]  # fmt: skip
         return tuple(found)
 
-    def is_message(self, path: str) -> bool:
-        folder, _, name = path.rpartition("/")
-        return f"{folder}/" in self.below and name[:1].isdigit()
+    def takes(self, name: str) -> bool:
+        return name[:1].isdigit()
 
     def names_claims(self) -> bool:
         return True
@@ -92,7 +91,7 @@ class ZMailer(Adapter):
         return list(found.values())
 
     def read(self, path: str) -> Reading:
-        with open(path, "rb") as file:  # noqa: PTH123 - as in the base
+        with open(path, "rb") as file:
             return parse(file.read(_MOST_READ))
 
     def place(self, original: str, status: os.stat_result) -> str:
