@@ -20,11 +20,11 @@ import stat
 import time
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
 DIRECTORY: Final = "records"
 TMP, NEW, KEPT = "tmp", "new", "kept"

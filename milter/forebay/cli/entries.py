@@ -33,7 +33,16 @@ def rows(entries: Sequence[Entry]) -> str:
     """A table, one line an entry."""
     head = ("ID", "STATE", "KIND", "SINCE", "SIZE", "HOST", "FROM", "REASON")
     lines = [
-        (each.id, each.state, each.kind, shown_time(each.at), f"{each.size:,}", each.host, _cut(each.sender, 40), each.reason)
+        (
+            each.id,
+            each.state,
+            each.kind,
+            shown_time(each.at),
+            f"{each.size:,}",
+            each.host,
+            _cut(each.sender, 40),
+            each.reason,
+        )
         for each in entries
     ]
     return table([head, *lines])
@@ -95,13 +104,21 @@ def words(entry: Entry, detail: Detail, rfcs: Mapping[str, str], *, coloured: bo
     parts = [table(facts)]
     envelope = Envelope(entry.sender.encode("ascii", "replace"), ())
     source = Source(detail.header, envelope, b"")
-    found = [line for each in detail.findings[:_MOST_FINDINGS] for line in finding_lines(_placed(each, source), source, coloured=coloured)]
+    found = [
+        line
+        for each in detail.findings[:_MOST_FINDINGS]
+        for line in finding_lines(_placed(each, source), source, coloured=coloured)
+    ]
     parts += ["\n".join(found)] if found else []
     evidence = _evidence(detail.evidence)
     if evidence:
         parts.append(table([(f"  {name}", _cut(str(value), 300)) for name, value in evidence.items()]))
     parts += [_header(detail)] if detail.header else []
-    parts += ["\n".join(f"{shown_time(each.at)} {printable(each.person)}: {each.text}" for each in detail.notes)] if detail.notes else []
+    parts += (
+        ["\n".join(f"{shown_time(each.at)} {printable(each.person)}: {each.text}" for each in detail.notes)]
+        if detail.notes
+        else []
+    )
     return "\n\n".join(parts) + "\n"
 
 
@@ -117,7 +134,12 @@ def digest(tallies: Sequence[tuple[str, str, str, int, int, float]], entries: Se
         f"{number:,} {noun} in the quarantine of {where}: {size:,} bytes.",
         f"The oldest came in {shown_time(oldest)}, {days:.1f} days ago.",
         "",
-        table([("REASON", "KIND", "MESSAGES", "BYTES"), *((reason, kind, f"{n:,}", f"{total:,}") for kind, _, reason, n, total, _ in tallies)]),
+        table(
+            [
+                ("REASON", "KIND", "MESSAGES", "BYTES"),
+                *((reason, kind, f"{n:,}", f"{total:,}") for kind, _, reason, n, total, _ in tallies),
+            ]
+        ),
         "",
         "The oldest:",
         rows(entries),
@@ -154,7 +176,9 @@ def _placed(found: RecordedFinding, source: Source) -> Finding:
     """A finding whose place is in the header that was kept, or one without a place."""
     finding = _finding(found)
     index = finding.field_index
-    fits = index < len(source.fields) and (index < 0 or 0 <= finding.start <= finding.end <= len(source.fields[index][1]))
+    fits = index < len(source.fields) and (
+        index < 0 or 0 <= finding.start <= finding.end <= len(source.fields[index][1])
+    )
     if fits:
         return finding
     return Finding(finding.id, finding.field, -1, 0, 0, finding.message, finding.action)

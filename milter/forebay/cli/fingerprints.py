@@ -39,7 +39,16 @@ def list_(path: str | None, as_json: bool, everything: bool) -> None:
         return
     head = ("DIGEST", "KIND", "STATE", "CAUSE", "HOST", "SINCE", "EXPIRES", "HITS")
     lines = [
-        (each.digest, each.kind, _state(each), each.cause, each.host, shown_time(each.made), shown_time(each.expires), f"{each.hits:,}")
+        (
+            each.digest,
+            each.kind,
+            _state(each),
+            each.cause,
+            each.host,
+            shown_time(each.made),
+            shown_time(each.expires),
+            f"{each.hits:,}",
+        )
         for each in found
     ]
     click.echo(table([head, *lines]) if found else "no fingerprints")
@@ -54,12 +63,15 @@ def show(path: str | None, as_json: bool, digests: tuple[str, ...]) -> None:
     from forebay.cli import entries as shown
     from forebay.store import entries
     from forebay.store import fingerprints as known
+    from forebay.store.schema import STATES
 
     _, store, _ = open_store(path)
     for word in wanted_ids(digests):
         with store.read() as db:
             found = known.get(db, word.lower())
-            alike = entries.find(db, entries.Filter(fingerprint=found.digest, states=entries.STATES), entries.Page(limit=20))
+            alike = entries.find(
+                db, entries.Filter(fingerprint=found.digest, states=STATES), entries.Page(limit=20)
+            )
         if as_json:
             click.echo(json_line(_as_json(found) | {"entries": [each.id for each in alike]}))
             continue
@@ -71,7 +83,9 @@ def show(path: str | None, as_json: bool, digests: tuple[str, ...]) -> None:
 
 @fingerprints.command()
 @CONFIG
-@click.option("--kind", type=click.Choice(("exact", "shape")), default="shape", show_default=True, help="What DIGEST is of.")
+@click.option(
+    "--kind", type=click.Choice(("exact", "shape")), default="shape", show_default=True, help="What DIGEST is of."
+)
 @click.option("--entry", "id_", metavar="ID", default="", help="Take the digest of this kind of a quarantine entry.")
 @click.option("--note", "text", metavar="TEXT", default="", help="Why.")
 @click.argument("digest", required=False, default="")

@@ -41,13 +41,15 @@ def quarantine() -> None:
 @click.option("--fingerprint", metavar="DIGEST", default="", help="The beginning of a fingerprint.")
 @click.option("--host", metavar="NAME", default="", help="The host that holds it.")
 @click.option("--kind", type=click.Choice(("mta-hold", "spool")), default=None, help="Where its bytes are.")
-@click.option("--state", "states", type=click.Choice(_STATES), multiple=True, help="Its state; those that wait without.")
+@click.option(
+    "--state", "states", type=click.Choice(_STATES), multiple=True, help="Its state; those that wait without."
+)
 @click.option("--all", "everything", is_flag=True, help="Whatever its state.")
 @click.option("--sort", type=click.Choice(_SORTS), default="at", help="What to sort by.")
 @click.option("--reverse", is_flag=True, help="The other way round.")
 @click.option("--limit", type=click.IntRange(1, 100_000), default=100, help="Entries of a page.", show_default=True)
 @click.option("--page", type=click.IntRange(1), default=1, help="Which page.", show_default=True)
-def list_(  # noqa: PLR0913 - one parameter for each option
+def list_(  # noqa: PLR0913, PLR0917 - one parameter for each option
     path: str | None, as_json: bool, since: str | None, until: str | None, validator: str, cause: str, client: str,
     sender: str, recipient: str, fingerprint: str, host: str, kind: str | None, states: tuple[str, ...],
     everything: bool, sort: str, reverse: bool, limit: int, page: int,
@@ -193,5 +195,7 @@ def _request_by_store(path: str | None, verb: str, ids: Sequence[str]) -> int:
     for number, entry in asked.items():
         outcome = outcomes.get(number)
         failed += outcome != requests.DONE
-        click.echo(f"{entry.id}: {printable(outcome) if outcome else f'asked for; the sidecar of {entry.host} has not answered yet'}")
+        click.echo(
+            f"{entry.id}: {printable(outcome) if outcome else f'asked for; the sidecar of {entry.host} has not answered yet'}"
+        )
     return failed

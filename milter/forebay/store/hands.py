@@ -36,6 +36,8 @@ GRACE: Final = 900.0
 """Seconds until a message that was announced and is not in the queue has vanished: other milters come after us."""
 LOOK: Final = 20.0
 """Seconds between two looks at the queue while nothing is awaited there."""
+SOON: Final = 10.0
+"""Seconds in which a message that was announced is looked for at every turn."""
 _SLACK: Final = 600.0
 _DAY: Final = 86_400.0
 _OUTCOMES: Final = {requests.RELEASE: RELEASED, requests.DELETE: DELETED}
@@ -56,7 +58,7 @@ class Hands:
     `as_user` is a context in which the store and the records are used: as the user whom they belong to.
     """
 
-    def __init__(  # noqa: PLR0913 - the parts that it brings together
+    def __init__(  # noqa: PLR0913, PLR0917 - the parts that it brings together
         self,
         host: str,
         store: Store,
@@ -84,10 +86,11 @@ class Hands:
         with self._as_user(), self._store.read() as db:
             asked = requests.open_for(db, self._host)
             waiting = self._waiting(db, ANNOUNCED)
-        now = time.monotonic()
-        if asked or waiting or now >= self._look_at:
-            for request in asked:
-                self._carry_out(request)
+        for request in asked:
+            self._carry_out(request)
+        # What has just been announced is awaited; what does not come is not asked for again and again.
+        is_awaited = any(time.time() - each.at < SOON for each in waiting)
+        if asked or is_awaited or time.monotonic() >= self._look_at:
             self._look(waiting)
             self._look_at = time.monotonic() + LOOK
 
@@ -217,7 +220,9 @@ class Hands:
         with self._as_user():
             self._records.drop(entry_id)
 
-    def _change(self, entry_id: str, state: str, text: str = "", person: str = FOREBAY, size: int | None = None) -> None:
+    def _change(
+        self, entry_id: str, state: str, text: str = "", person: str = FOREBAY, size: int | None = None
+    ) -> None:
         with self._as_user(), self._store.write() as db:
             row = db.execute(sa.select(ENTRY).where(ENTRY.c.id == entry_id, ENTRY.c.host == self._host)).first()
             if row:
