@@ -12,6 +12,7 @@ import json
 import os
 import re
 import subprocess
+from contextlib import suppress
 from typing import Final, NamedTuple
 
 from forebay.errors import UnavailableError
@@ -53,8 +54,10 @@ class HoldQueue:
         return found
 
     def release(self, queue_id: str) -> None:
-        """Let a message go on from where it was held."""
+        """Let a message go on from where it was held: at once if Postfix can, else with its next queue run."""
         self._super("-H", queue_id)
+        with suppress(UnavailableError):  # without its service flush there are queue runs only
+            self._run("postqueue", "-i", queue_id)
 
     def requeue(self, queue_id: str) -> None:
         """Let a message begin anew, as if it had just come in, without the milters; it gets another queue id."""
