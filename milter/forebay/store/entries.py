@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 SORTS: Final = ("at", "size", "sender", "reason", "host", "client")
-_LIKE_ESCAPE: Final = "!"
 
 
 class Entry(NamedTuple):
@@ -94,13 +93,15 @@ def find(db: Connection, wanted: Filter, page: Page) -> list[Entry]:
     """The entries of one page."""
     column = ENTRY.c[page.sort if page.sort in SORTS else "at"]
     order = [column.desc(), ENTRY.c.id.desc()] if page.reverse else [column, ENTRY.c.id]
-    query = sa.select(ENTRY).where(*_conditions(wanted)).order_by(*order).limit(page.limit).offset(page.offset)
+    # First the ids alone: whole rows need not be sorted.
+    ids = sa.select(ENTRY.c.id).where(*_conditions(db, wanted)).order_by(*order).limit(page.limit).offset(page.offset)
+    query = sa.select(ENTRY).where(ENTRY.c.id.in_(ids)).order_by(*order)
     return [Entry(*row) for row in db.execute(query)]
 
 
 def count(db: Connection, wanted: Filter) -> tuple[int, int, float]:
     """How many there are, their bytes, and since when the oldest waits (0 for none)."""
-    query = sa.select(sa.func.count(), sa.func.sum(ENTRY.c.size), sa.func.min(ENTRY.c.at)).where(*_conditions(wanted))
+    query = sa.select(sa.func.count(), sa.func.sum(ENTRY.c.size), sa.func.min(ENTRY.c.at)).where(*_conditions(db, wanted))
     number, size, oldest = db.execute(query).one()
     return int(number), int(size or 0), float(oldest or 0.0)
 
@@ -110,7 +111,7 @@ def tally(db: Connection, wanted: Filter) -> list[tuple[str, str, str, int, int,
     columns = ENTRY.c.kind, ENTRY.c.state, ENTRY.c.reason
     query = (
         sa.select(*columns, sa.func.count(), sa.func.sum(ENTRY.c.size), sa.func.min(ENTRY.c.at))
-        .where(*_conditions(wanted)).group_by(*columns).order_by(sa.func.count().desc())
+        .where(*_conditions(db, wanted)).group_by(*columns).order_by(sa.func.count().desc())
     )  # fmt: skip
     return [
         (kind, state, reason, int(n), int(size), float(at)) for kind, state, reason, n, size, at in db.execute(query)
@@ -178,7 +179,7 @@ def unpack_findings(packed: str) -> tuple[RecordedFinding, ...]:
         return ()
 
 
-def _conditions(wanted: Filter) -> list[sa.ColumnElement[bool]]:
+def _conditions(db: Connection, wanted: Filter) -> list[sa.ColumnElement[bool]]:
     column = ENTRY.c
     found: list[sa.ColumnElement[bool]] = []
     if set(wanted.states) != set(STATES):
@@ -191,15 +192,16 @@ def _conditions(wanted: Filter) -> list[sa.ColumnElement[bool]]:
         if value:
             found.append(column[name] == value)
     if wanted.validator:
-        found.append(_contains(column.validators, f" {wanted.validator} "))
+        found.append(column.validators.contains(f" {wanted.validator} ", autoescape=True))
     for name, value in (("client", wanted.client), ("sender", wanted.sender), ("recipients", wanted.recipient)):
         if value:
-            found.append(_contains(column[name], value))
+            found.append(_contains(db, column[name], value))
     if wanted.fingerprint:
         any_of = (column.exact, column.shape, column.matched)
         found.append(sa.or_(*(each.startswith(wanted.fingerprint, autoescape=True) for each in any_of)))
     return found
 
 
-def _contains(column: sa.Column[Any], part: str) -> sa.ColumnElement[bool]:
-    return column.icontains(part, autoescape=True)
+def _contains(db: Connection, column: sa.Column[Any], part: str) -> sa.ColumnElement[bool]:
+    """Without regard to case, which SQLite's LIKE never has for ASCII."""
+    return (column.contains if db.dialect.name == "sqlite" else column.icontains)(part, autoescape=True)

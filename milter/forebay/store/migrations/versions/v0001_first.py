@@ -41,7 +41,7 @@ def _entries() -> None:
         *(sa.Column(name, sa.String(32), nullable=False) for name in ("exact", "shape", "matched")),
     )
     op.create_index("entry_at", "entry", ["at", "id"])
-    op.create_index("entry_state", "entry", ["state", "host"])
+    op.create_index("entry_host", "entry", ["host", "state"])
     op.create_table(
         "detail",
         sa.Column("entry", sa.String(40), primary_key=True),
