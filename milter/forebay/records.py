@@ -219,7 +219,7 @@ def _plain(record: Record) -> dict[str, Any]:
 
 
 def _record(given: Any, record_id: str) -> Record:
-    if not isinstance(given, dict) or given.get("version") != _VERSION:
+    if not isinstance(given, dict) or _integer(given["version"]) != _VERSION:
         raise ValueError("version")
     if given["id"] != record_id or not is_id(record_id):
         raise ValueError("id")
@@ -266,8 +266,8 @@ def _list(given: Any, most: int) -> list[Any]:
 
 
 def _text(given: Any) -> str:
-    if not isinstance(given, str) or len(given) > _MOST_TEXT or not given.isprintable():
-        raise TypeError("a line of text")
+    if not isinstance(given, str) or len(given) > _MOST_TEXT or not (given.isprintable() and given.isascii()):
+        raise TypeError("a line of ASCII")
     return given
 
 

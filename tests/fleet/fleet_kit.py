@@ -58,7 +58,7 @@ def host(name: str, root: Path, url: str = "", style: str = "new", *, router: bo
     """Run one until the end of the block."""
     shared = f'{TAG_ALL}\n[store]\nurl = "{url}"\nhost = "{name}"\n[fingerprints]\nadditions_per_hour = 0\n{more}\n'
     with ExitStack() as stack:
-        milter = stack.enter_context(milter_service(shared, milter="workers = 2\n"))
+        milter = stack.enter_context(milter_service(shared, milter='workers = 2\nsocket_mode = "0666"\n'))
         root.mkdir()
         settings: dict[str, object] = {
             "store.host": name, "store.url": url, "sidecar.set_aside_max": 0, "fingerprints.additions_per_hour": 0,

@@ -1,7 +1,8 @@
-"""The clerk: a process beside the sidecar's guard, which waits for the store so that the guard never does.
+"""The clerk: two processes beside the sidecar's guard, which wait for the store so that the guard never does.
 
-It tells the store what the journal says (entries, strikes, fingerprints of the convicted), confirms what the MTA holds,
-and carries out what people ask for. It runs as root, and is the user whom the store belongs to whenever it uses that.
+One of them tells the store what the journal says (entries, strikes, fingerprints of the convicted). The other confirms what the
+MTA holds and carries out what people ask for. They run as root, and are the user whom the store belongs to whenever they
+use that.
 
     python -m forebay.sidecar.clerk --config FILE
 """
@@ -32,7 +33,7 @@ from forebay.store.ledger import Ledger
 from forebay.store.postfix import HoldQueue
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from forebay.config import Config
 
@@ -64,68 +65,90 @@ class JournalSpool:
         return outcome
 
 
-class Clerk:
-    """Runs for the life of the sidecar."""
+class Owner:
+    """The user whom the state directory belongs to: nobody can make root write where that user points."""
 
-    def __init__(self, config: Config) -> None:
-        self._state = Path(config.milter.state)
-        self._config = config
-        self._owner = self._state.stat()
-        self._store = Store.of(config)
-        self._journal: Journal | None = None
-        self._mirror: Mirror | None = None
-        self._hands: Hands | None = None
-        self._hands_at = 0.0
-        self._logged = 0.0
-        self._over = False
-
-    def run(self) -> None:
-        """Go on until SIGTERM or SIGINT."""
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._stop)
-        delay = TURN
-        while not self._over:
-            try:
-                self._turn()
-                delay = TURN
-            except (ForebayError, OSError) as error:
-                delay = min(_LONGEST_DELAY, delay * 2)
-                if time.monotonic() - self._logged >= _LOG_INTERVAL:
-                    self._logged = time.monotonic()
-                    _log.error("the router is guarded, but the store is not kept: %s", error)
-            time.sleep(delay)
-
-    def _turn(self) -> None:
-        if self._journal is None and (self._state / NAME).exists():
-            self._journal = Journal(self._state)
-            adapter, _ = make_adapter(self._config.router, ())
-            self._mirror = Mirror(self._config, self._journal, self._store, adapter, self._as_user)
-            self._hands = None
-        if self._mirror:
-            self._mirror.turn()
-        if time.monotonic() >= self._hands_at:
-            if self._hands is None:
-                spool = JournalSpool(self._journal) if self._journal else None
-                self._hands = hands_of(self._config, self._store, spool, self._as_user)
-            self._hands.turn()
-            self._hands_at = time.monotonic() + _HANDS
+    def __init__(self, state: Path) -> None:
+        found = state.stat()
+        self.uid, self.gid = found.st_uid, found.st_gid
 
     @contextmanager
-    def _as_user(self) -> Iterator[None]:
-        """As the user whom the state directory belongs to: nobody can make root write where that user points."""
-        if os.geteuid() != 0 or not self._owner.st_uid:
+    def __call__(self) -> Iterator[None]:
+        """Be that user until the end of the block, if we are root."""
+        if os.geteuid() != 0 or not self.uid:
             yield
             return
-        os.setegid(self._owner.st_gid)
-        os.seteuid(self._owner.st_uid)
+        os.setegid(self.gid)
+        os.seteuid(self.uid)
         try:
             yield
         finally:
             os.seteuid(0)
             os.setegid(0)
 
-    def _stop(self, *_: object) -> None:
-        self._over = True
+
+def mirror_turns(config: Config) -> Callable[[], None]:
+    """What the process does that tells the store what the journal says."""
+    state, store = Path(config.milter.state), Store.of(config)
+    as_user = Owner(state)
+    mirrors: list[Mirror] = []
+
+    def turn() -> None:
+        if not mirrors and (state / NAME).exists():
+            adapter, _ = make_adapter(config.router)
+            mirrors.append(Mirror(config, Journal(state), store, adapter, as_user))
+        for each in mirrors:
+            each.turn()
+
+    return turn
+
+
+def hands_turns(config: Config) -> Callable[[], None]:
+    """What the process does that acts on the hold queue, and waits for Postfix."""
+    state, store = Path(config.milter.state), Store.of(config)
+    as_user = Owner(state)
+    made: list[Hands] = []
+
+    def turn() -> None:
+        if not made and (state / NAME).exists():
+            made.append(hands_of(config, store, JournalSpool(Journal(state)), as_user))
+        (made[0] if made else hands_of(config, store, None, as_user)).turn()
+
+    return turn
+
+
+def go_on(turn: Callable[[], None], interval: float, is_over: Callable[[], bool]) -> None:
+    """Do it again and again; what fails is tried again later and later, and told once a minute."""
+    delay, logged = interval, -_LOG_INTERVAL
+    while not is_over():
+        try:
+            turn()
+            delay = interval
+        except (ForebayError, OSError) as error:
+            delay = min(_LONGEST_DELAY, delay * 2)
+            if time.monotonic() - logged >= _LOG_INTERVAL:
+                logged = time.monotonic()
+                _log.error("the router is guarded, but the store is not kept: %s", error)
+        time.sleep(delay)
+
+
+def run(config: Config) -> int:
+    """Run both processes until SIGTERM or SIGINT, or until one of them ends."""
+    over: list[int] = []
+    for each in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(each, lambda number, _: over.append(number))
+    hands = os.fork()
+    if not hands:
+        parent = os.getppid()
+        go_on(hands_turns(config), _HANDS, lambda: bool(over) or os.getppid() != parent)
+        os._exit(os.EX_OK)
+    go_on(mirror_turns(config), TURN, lambda: bool(over) or os.waitpid(hands, os.WNOHANG)[0] == hands)
+    if not over:
+        _log.error("the process that acts on the hold queue has ended")
+        return os.EX_SOFTWARE
+    os.kill(hands, signal.SIGTERM)
+    os.waitpid(hands, 0)
+    return os.EX_OK
 
 
 def hands_of(
@@ -146,8 +169,7 @@ def main() -> int:
     path = arguments[1] if arguments[:1] == ["--config"] and len(arguments) == 2 else None
     config = configuration.load(path)
     logs.set_up(config.log)
-    Clerk(config).run()
-    return os.EX_OK
+    return run(config)
 
 
 if __name__ == "__main__":

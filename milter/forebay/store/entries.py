@@ -101,7 +101,9 @@ def find(db: Connection, wanted: Filter, page: Page) -> list[Entry]:
 
 def count(db: Connection, wanted: Filter) -> tuple[int, int, float]:
     """How many there are, their bytes, and since when the oldest waits (0 for none)."""
-    query = sa.select(sa.func.count(), sa.func.sum(ENTRY.c.size), sa.func.min(ENTRY.c.at)).where(*_conditions(db, wanted))
+    query = sa.select(sa.func.count(), sa.func.sum(ENTRY.c.size), sa.func.min(ENTRY.c.at)).where(
+        *_conditions(db, wanted)
+    )
     number, size, oldest = db.execute(query).one()
     return int(number), int(size or 0), float(oldest or 0.0)
 
