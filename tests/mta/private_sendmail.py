@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import pwd
 import re
 import shutil
 import signal
@@ -26,7 +27,7 @@ from forebay.quickstart.ports import free_port
 from forebay.quickstart.private_postfix import private_folder
 from forebay.quickstart.raw_smtp import RawClient
 from forebay.testing import milter_service
-from mta.private_site import BUDGETS, CACHE, DEADLINE, GOOD, RECIPIENT, RECORDER, SENDER
+from mta.private_site import BUDGETS, CACHE, DEADLINE, GOOD, RECIPIENT, RECORDER, SENDER, eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -79,6 +80,25 @@ Mfile, P=/bin/sh, F=mnq, S=EnvFromL/HdrFromL, R=EnvToL/HdrToL, T=DNS/RFC822/X-Un
 	A=sh {folder}/deliver $i $u
 LOCAL_RULE_0
 R$* < @ $* > $*	$#file $@ $2 $: $1 @ $2
+"""
+
+CLIENT: Final = "nobody"
+"""Who sendmail(1) becomes; Sendmail insists on somebody who is not root."""
+
+# What sendmail(1) reads: it hands mail on to the daemon by SMTP (FEATURE(`msp'), sendmail's cf/README).
+SUBMIT_MC: Final = """\
+divert(0)dnl
+include(`{cf}/m4/cf.m4')dnl
+OSTYPE(`linux')dnl
+define(`MSP_QUEUE_DIR', `{folder}/client')dnl
+define(`STATUS_FILE', `{folder}/statistics')dnl
+define(`confSERVICE_SWITCH_FILE', `{folder}/etc/service.switch')dnl
+define(`confDONT_BLAME_SENDMAIL', `TrustStickyBit')dnl
+define(`confDOMAIN_NAME', `mx.forebay.test')dnl
+define(`confRUN_AS_USER', `{client}')dnl
+define(`confTO_IDENT', `0')dnl
+define(`RELAY_MAILER_ARGS', `TCP $h {port}')dnl
+FEATURE(`msp', `[127.0.0.1]')dnl
 """
 
 DELIVER: Final = """\
@@ -145,6 +165,17 @@ class PrivateSendmail:
             return (self.folder / "log").read_text("utf-8", "backslashreplace")
         return ""
 
+    def submit(self, message: bytes, *arguments: str) -> int:
+        """Hand a message to sendmail(1), as a program of this host does; its exit status."""
+        command = (self._command[0], f"-C{self.folder}/etc/submit.cf", "-Am", *arguments)
+        return subprocess.run(
+            command, env=self._environment, cwd=self.folder, input=message, check=False, timeout=DEADLINE
+        ).returncode
+
+    def files(self) -> list[bytes]:
+        """What was delivered so far."""
+        return [each.read_bytes() for each in (self.folder / "delivered").glob("[!.]*")]
+
     def queued(self, kind: str) -> set[str]:
         """The ids of files in the queue: `qf` waits to be delivered, `hf` is quarantined, `df` is a body."""
         return {each.name.removeprefix(kind) for each in self.queue.glob(f"{kind}*")}
@@ -175,9 +206,12 @@ class PrivateSendmail:
         }
 
     def _write(self) -> None:
-        for name in ("bin", "etc", "queue", "delivered"):
+        for name in ("bin", "etc", "queue", "client", "delivered"):
             (self.folder / name).mkdir()
         self.queue.chmod(0o700)
+        client = pwd.getpwnam(CLIENT)
+        os.chown(self.folder / "client", client.pw_uid, client.pw_gid)
+        (self.folder / "client").chmod(0o770)
         # A copy without the set-gid bit, for which the loader would ignore where the libraries are.
         shutil.copyfile(self._tree / "usr/libexec/sendmail/sendmail", self.folder / "bin/sendmail")
         (self.folder / "bin/sendmail").chmod(0o755)
@@ -189,15 +223,18 @@ class PrivateSendmail:
         (etc / "aliases").touch()
         (etc / "local-host-names").touch()
         (etc / "helpfile").touch()
-        (etc / "sendmail.cf").write_text(self._cf())
+        (etc / "sendmail.cf").write_text(self._made(MC))
+        (etc / "submit.cf").write_text(self._made(SUBMIT_MC))
         self.tool("-bi")
 
-    def _cf(self) -> str:
-        """sendmail.cf, as m4 makes it."""
+    def _made(self, mc: str) -> str:
+        """A configuration, as m4 makes it."""
         cf, m4 = unpack("sendmail-cf", CACHE) / "usr/share/sendmail/cf", unpack("m4", CACHE)
-        mc = MC.format(cf=cf, folder=self.folder, port=self.port, filters=self._filters, settings=self._settings)
+        text = mc.format(
+            cf=cf, folder=self.folder, port=self.port, filters=self._filters, settings=self._settings, client=CLIENT
+        )
         made = subprocess.run(
-            (str(m4 / "usr/bin/m4"), f"-D_CF_DIR_={cf}/", "-"), input=mc, capture_output=True, text=True, check=True,
+            (str(m4 / "usr/bin/m4"), f"-D_CF_DIR_={cf}/", "-"), input=text, capture_output=True, text=True, check=True,
             env={**os.environ, "LD_LIBRARY_PATH": library_path(m4)},
         )  # fmt: skip
         return made.stdout
@@ -265,6 +302,12 @@ class SendmailRecording:
             seen: dict[str, Any] = json.loads(self._file.read_text())
             return seen
         return {}
+
+    def last(self) -> dict[str, Any]:
+        """The same of the message that comes next, or has come, otherwise than by `of`."""
+        eventually(lambda: self._file.exists() and self._file.read_text().endswith("}"), self.site.sendmail.log)
+        seen: dict[str, Any] = json.loads(self._file.read_text())
+        return seen
 
 
 @contextmanager

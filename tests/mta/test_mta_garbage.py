@@ -7,6 +7,8 @@ import random
 import resource
 import socket
 import struct
+import sys
+import time
 from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING
 
@@ -15,6 +17,7 @@ import pytest
 from forebay.api import ACCEPT, REJECT, Action
 from forebay.testing import Message, MilterClient, milter_service
 from forebay.testing import milter_protocol as p
+from forebay.testing.service import FOREBAY
 from mta.private_site import DEADLINE, GOOD, REFUSED, eventually, message, processes
 
 if TYPE_CHECKING:
@@ -265,6 +268,30 @@ def test_more_sessions_than_allowed_are_told_to_come_again() -> None:
             each.close()
         eventually(lambda: service.send(CLEAN).action is ACCEPT)
         assert service.metrics()["forebay_connections_refused_total"] >= 1
+
+
+def test_more_connections_than_descriptors_harm_nobody() -> None:
+    """A worker that runs out of them keeps its sessions, drains when it is told to, and serves when there are some again."""
+    limited = "import os, resource, sys; resource.setrlimit(resource.RLIMIT_NOFILE, (80, 80)); os.execv(sys.argv[1], sys.argv[1:])"
+    with milter_service(milter="workers = 1", program=(sys.executable, "-c", limited, *FOREBAY)) as service:
+        eventually(lambda: service.metrics()["forebay_workers"] == 1)
+        (worker,) = processes(service, "worker")
+        with ExitStack() as idle, service.client() as early:
+            for _ in range(200):
+                sock = idle.enter_context(socket.socket(socket.AF_UNIX))
+                sock.connect(service.address.removeprefix("unix:"))
+            eventually(lambda: worker.descriptors == 80)
+            until = time.monotonic() + 3  # it looks at its memory meanwhile
+            while time.monotonic() < until:
+                assert early.send(EVIL).action is REJECT
+            assert processes(service, "worker") == [worker]
+            service.reload()
+            eventually(lambda: "reloaded" in service.log(), service.log)
+            assert early.send(EVIL).action is REJECT
+        assert service.send(EVIL).action is REJECT
+        eventually(lambda: worker not in processes(service, "worker"))
+        assert "mistake" not in service.log()
+        assert service.metrics()['forebay_worker_ends_total{reason="crashed"}'] == 0
 
 
 def test_an_mta_that_cannot_hold_gets_a_temporary_error(service: MilterService) -> None:

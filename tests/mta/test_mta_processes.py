@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from forebay.api import ACCEPT, QUARANTINE, REJECT, TAG
+from forebay.quickstart.private_postfix import private_folder
 from forebay.testing import milter_service
 from forebay.testing.service import FOREBAY
 from mta.milter_load import CLIENTS, KINDS, Load
@@ -30,6 +31,17 @@ MESSAGES = 100_000 if LONG else 800
 ROUNDS = 10 if LONG else 2
 """How often the same is done to it under load."""
 WORKERS = 3
+
+# A plugin that takes long to load.
+SLOW = """\
+import time
+from pathlib import Path
+from forebay.api import Plugin
+
+Path("{folder}/loading").touch()
+time.sleep(600)
+plugin = Plugin(name="slow", api=1, validators=())
+"""
 
 
 @contextmanager
@@ -102,6 +114,54 @@ def test_a_reload_takes_effect() -> None:
         eventually(lambda: len(processes(service, "worker")) == WORKERS)
         for _ in range(20):
             assert service.send(KINDS[TAG]).action is QUARANTINE
+
+
+def test_a_storm_of_reloads_ends_with_the_last_configuration() -> None:
+    """Orders that come faster than they can be carried out are carried out as one, and cost nobody a session."""
+    with running() as service:
+
+        def during() -> None:
+            for _ in range(30):
+                service.reload()
+            reload(service, "[milter]", '[policy]\npreset = "observe"\n[milter]', "reload: reading")
+
+        load = Load().run(service, MESSAGES // 2, during)
+        assert load.lost == []
+        assert all(action is ACCEPT for _, action in load.wrong)
+        eventually(lambda: service.send(KINDS[REJECT]).action is ACCEPT)
+        eventually(lambda: len(processes(service, "worker")) == WORKERS)
+        assert len(processes(service, "template")) == 1
+
+
+def test_a_stop_in_the_middle_of_a_reload_loses_no_session() -> None:
+    """The new template is not waited for."""
+    with running() as service:
+
+        def during() -> None:
+            service.reload()
+            service.process.terminate()
+            assert service.process.wait(DEADLINE) == 0
+
+        load = Load().run(service, MESSAGES // 2, during)
+        assert (load.lost, load.wrong) == ([], [])
+
+
+def test_a_template_that_dies_while_it_loads_changes_nothing() -> None:
+    """The reload is refused, and the workers of before serve on."""
+    with private_folder() as folder, running() as service:
+        (folder / "slow.py").write_text(SLOW.format(folder=folder))
+        (old,) = processes(service, "template")
+        config = service.config.read_text()
+        service.config.write_text(f'[plugins]\ndirectory = "{folder}"\n{config}')
+        service.reload()
+        eventually((folder / "loading").exists)
+        (new,) = [each for each in processes(service, "template") if each != old]
+        os.kill(new.pid, signal.SIGKILL)
+        eventually(lambda: "reload: refused" in service.log(), service.log)
+        assert processes(service, "template") == [old]
+        assert service.send(KINDS[REJECT]).action is REJECT
+        service.config.write_text(config)
+        reload(service, "workers = 3", "workers = 2")
 
 
 def test_a_session_outlives_a_reload() -> None:

@@ -8,7 +8,8 @@ import pytest
 
 from forebay.quickstart.private_postfix import private_folder
 from forebay.quickstart.raw_smtp import RawClient
-from mta.private_sendmail import private_sendmail, queue_id, sendmail_site
+from forebay.testing import milter_service
+from mta.private_sendmail import TIMES, private_sendmail, queue_id, sendmail_site
 from mta.private_site import (
     DEADLINE,
     GOOD,
@@ -25,6 +26,7 @@ from mta.private_site import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from forebay.testing import MilterService
     from mta.private_sendmail import SendmailSite
 
 ODD = message({b"X-Fails": b" yes"})
@@ -60,9 +62,9 @@ def held(site: SendmailSite) -> str:
     return queue_id(last)
 
 
-def judged(site: SendmailSite) -> float:
-    """How many messages the milter has judged."""
-    return sum(value for name, value in site.milter.metrics().items() if name.startswith("forebay_messages_total{"))
+def judged(milter: MilterService) -> float:
+    """How many messages a milter has judged."""
+    return sum(value for name, value in milter.metrics().items() if name.startswith("forebay_messages_total{"))
 
 
 def test_the_version_is_known(site: SendmailSite) -> None:
@@ -118,14 +120,14 @@ def test_a_quarantined_message_is_in_the_queue_with_its_reason(site: SendmailSit
 def test_a_quarantined_message_is_released(site: SendmailSite) -> None:
     """`-qQ -Q -qIid` makes it an ordinary one, the next run of the queue delivers it; the milter is not asked again."""
     name, other = held(site), held(site)
-    before = judged(site)
+    before = judged(site.milter)
     site.sendmail.tool("-qQ", "-Q", f"-qI{name}")
     assert name in site.sendmail.queued("qf")
     assert {name, other} & site.sendmail.queued("hf") == {other}
     site.sendmail.tool("-q", f"-qI{name}")
     assert tag_of(site.sendmail.delivered(name)) == f" mx.example.org; quarantine; {HELD[1]}"
     assert other in site.sendmail.queued("hf")
-    assert judged(site) == before
+    assert judged(site.milter) == before
 
 
 def test_without_an_id_a_queue_run_delivers_all_that_is_quarantined() -> None:
@@ -181,6 +183,23 @@ def test_all_actions_mixed_over_one_connection(site: SendmailSite) -> None:
         assert (queue_id(last) in site.sendmail.queued("hf")) == (action == "quarantine")
         if action in {"accept", "tag"}:
             assert bool(tag_of(site.sendmail.delivered(queue_id(last)))) == (action == "tag")
+
+
+def test_several_milters_in_a_row() -> None:
+    """What one refuses the next is not asked about; what one holds, it is (Postfix asks nobody any more then)."""
+    with private_folder() as folder, milter_service() as first, milter_service(milter="tag_field = 'X-Next'") as later:
+        filters = "\n".join(
+            f"INPUT_MAIL_FILTER(`{name}', `S={each.address}, F=T, T={TIMES}')dnl"
+            for name, each in (("first", first), ("later", later))
+        )
+        with private_sendmail(folder, filters) as sendmail, RawClient(sendmail.port, DEADLINE) as client:
+            assert client.send(SENDER, (RECIPIENT,), message(REFUSED[0])).last.code == 550
+            assert judged(later) == 0
+            last = client.send(SENDER, (RECIPIENT,), message(HELD[0])).last
+            assert judged(later) == 1
+            lines = sendmail.control_file(queue_id(last))
+            assert f"X-Next: mx.example.org; quarantine; {HELD[1]}" in lines
+            assert f"X-Forebay: mx.example.org; quarantine; {HELD[1]}" in lines
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from forebay.testing import MilterService
     from mta.private_sendmail import SendmailSite
 
-MESSAGES: Final = 10_000 if os.environ.get("FOREBAY_TESTS_LONG") else 200
+MESSAGES: Final = 10_000 if os.environ.get("FOREBAY_TESTS_LONG") else 120
 CLIENTS: Final = 4
 KINDS: Final = {"good": GOOD, "held": message(HELD[0]), "refused": message(REFUSED[0])}
 RIGHT: Final = {"good": 250, "held": 250, "refused": 550}

@@ -141,6 +141,4 @@ class Case:
 
 
 def _with_action(finding: Finding, action: Action) -> Finding:
-    return Finding(
-        finding.id, finding.field, finding.field_index, finding.start, finding.end, finding.message, action
-    )
+    return Finding(finding.id, finding.field, finding.field_index, finding.start, finding.end, finding.message, action)

@@ -23,7 +23,7 @@ ADDRESS_UNITS = {
     "addresses": 4,  # a@b,
     "address-tokens": 1,
     "address-bytes": 1,
-    "phrase-words": 2,  # a word and a blank
+    "phrase-words": 1,  # a""a"" has two words in three bytes
 }
 """Bytes that one unit of a measure takes at least in an address field: these grow with the value."""
 

@@ -6,9 +6,9 @@ class; it returns the state to go on with.
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Final
 
+from forebay.message import pattern
 from forebay.message.address_table import BANG, COMMA, EIGHT, GREATER, LESS, SEMI, State
 from forebay.message.rfc5321 import is_address_literal
 
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from forebay.message.address_reading import Reading
 
-_ENCODED_WORD: Final = re.compile(rb"=\?[^?\s]++\?[bBqQ]\?[^?]*+\?=")
-_LITERAL_SPECIAL: Final = re.compile(rb'["()\[\\]')
+_ENCODED_WORD: Final = pattern.compile(rb"=\?[^?\s]++\?[bBqQ]\?[^?]*+\?=")
+_LITERAL_SPECIAL: Final = pattern.compile(rb'["()\[\\]')
 _IN_NAME: Final = frozenset({State.DOMAIN, State.HYPHEN, State.DOMDOT})
 _IN_DOMAIN: Final = _IN_NAME | {State.DOMSTART, State.DOMDOTGAP}
 

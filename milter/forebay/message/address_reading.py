@@ -6,10 +6,10 @@ events in `address_events` remember places, and the ends of an address, a displa
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import Final
 
+from forebay.message import pattern
 from forebay.message.address_table import State
 from forebay.message.diagnosis import Diagnosis
 
@@ -18,9 +18,9 @@ MOST_MAILBOXES: Final = 64
 
 BLANKS: Final = b" \t\n"
 
-_ENCODED_WORD: Final = re.compile(rb"=\?[^?\s]++\?[bBqQ]\?[^?]*+\?=")
+_ENCODED_WORD: Final = pattern.compile(rb"=\?[^?\s]++\?[bBqQ]\?[^?]*+\?=")
 
-_EIGHT: Final = re.compile(rb"[\x80-\xff]++")
+_EIGHT: Final = pattern.compile(rb"[\x80-\xff]++")
 
 _SIMPLE: Final = (
     ("blank", "addr-spec-blank", "blank inside an address"),
@@ -143,11 +143,13 @@ class Reading:
                 self.note("addr-spec-encoded-word", *word.span(), "encoded-word inside an address")
 
     def _keep(self, local_part: bytes, domain: bytes) -> None:
-        if self.author and len(self.mailboxes) == 1:
+        kept = len(self.mailboxes)
+        if kept >= MOST_MAILBOXES:
+            return
+        if self.author and kept == 1:
             self.diagnosis.note("mailbox-multiple", self.first, self.domain_end, "second author")
-        if len(self.mailboxes) < MOST_MAILBOXES:
-            phrase = self.value[self.phrase : self.phrase_end].strip(BLANKS) if self.phrase >= 0 else b""
-            self.mailboxes.append(Mailbox(phrase, local_part, domain, self.first, self.domain_end))
+        phrase = self.value[self.phrase : self.phrase_end].strip(BLANKS) if self.phrase >= 0 else b""
+        self.mailboxes.append(Mailbox(phrase, local_part, domain, self.first, self.domain_end))
 
     def end_words(self, at: int) -> None:
         """A display name, a group name or a naked local part ends before `at`."""

@@ -8,9 +8,9 @@ Content-Type), while the rest of a header has what the header lacks. And they fo
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Final
 
+from forebay.message import pattern
 from forebay.message.diagnosis import Diagnosis
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 MOST_LINES: Final = 1000
 """Lines of the body that are looked at: as many as a header may have fields."""
 
-_FIELD = re.compile(rb"([!-9;-~]++)[ \t]*+:")
+_FIELD = pattern.compile(rb"([!-9;-~]++)[ \t]*+:")
 
 # Fields that nobody types or pastes by hand under one line of text.
 _MACHINE = frozenset(

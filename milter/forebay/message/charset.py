@@ -5,14 +5,15 @@ Names come from hostile mail: they are compared with a closed list, and never ha
 
 from __future__ import annotations
 
-import re
 from typing import Final
+
+from forebay.message import pattern
 
 LONGEST_NAME: Final = 40
 """Bytes of a charset name (RFC 2978 section 2.3). A longer one is unknown."""
 
 # Names and usual aliases from the IANA registry (RFC 2978), and what mail of the last thirty years uses besides.
-_KNOWN = re.compile(
+_KNOWN = pattern.compile(
     rb"""(?xi)
     us-ascii | ascii | ansi_x3\.4-19(?:68|86) | iso646-us | iso_646\.irv:1991 | utf-?8 | utf-7 | utf-(?:16|32)(?:be|le)?
   | iso-10646-ucs-[24] | unicode-1-1(?:-utf-7)? | cesu-8 | utf8mb4
@@ -30,19 +31,22 @@ _KNOWN = re.compile(
 
 # Which charsets use bytes below 128 for something else than ASCII, and which text of theirs does.
 _FOREIGN = (
-    (re.compile(rb"(?i)utf-?(?:16|32).*+|iso-10646.*+|.*-?(?:037|1026|1047|1140)").fullmatch, re.compile(rb"(?s).++")),
     (
-        re.compile(rb"(?i)iso-2022-.*+").fullmatch,
-        re.compile(rb"(?s)\x1b[$][^\x1b]*+|\x1b\([BJI]?+|\x0e[^\x0f]*+\x0f?+"),
-    ),
-    (re.compile(rb"(?i)hz-.*+").fullmatch, re.compile(rb"~\{[^~]*+(?:~\})?+")),
-    (
-        re.compile(rb"(?i)(?:x-)?sjis|.*shift[-_]?jis|.*932|windows-31j|ms_kanji").fullmatch,
-        re.compile(rb"(?s)[\x81-\x9f\xe0-\xfc].?+"),
+        pattern.compile(rb"(?i)utf-?(?:16|32).*+|iso-10646.*+|.*-?(?:037|1026|1047|1140)").fullmatch,
+        pattern.compile(rb"(?s).++"),
     ),
     (
-        re.compile(rb"(?i).*gb.*|.*936|.*big5.*|.*950|johab|.*949|ks_?c_?5601.*").fullmatch,
-        re.compile(rb"(?s)[\x81-\xfe].?+"),
+        pattern.compile(rb"(?i)iso-2022-.*+").fullmatch,
+        pattern.compile(rb"(?s)\x1b[$][^\x1b]*+|\x1b\([BJI]?+|\x0e[^\x0f]*+\x0f?+"),
+    ),
+    (pattern.compile(rb"(?i)hz-.*+").fullmatch, pattern.compile(rb"~\{[^~]*+(?:~\})?+")),
+    (
+        pattern.compile(rb"(?i)(?:x-)?sjis|.*shift[-_]?jis|.*932|windows-31j|ms_kanji").fullmatch,
+        pattern.compile(rb"(?s)[\x81-\x9f\xe0-\xfc].?+"),
+    ),
+    (
+        pattern.compile(rb"(?i).*gb.*|.*936|.*big5.*|.*950|johab|.*949|ks_?c_?5601.*").fullmatch,
+        pattern.compile(rb"(?s)[\x81-\xfe].?+"),
     ),
 )
 

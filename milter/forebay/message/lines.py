@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
+from forebay.message import pattern
 from forebay.message.diagnosis import MOST_KEPT, Diagnosis
 
 if TYPE_CHECKING:
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from forebay.message.field import Field
 
 _HARMLESS: Final = bytes(range(32, 127)) + b"\t\n"
-_CONTROL: Final = re.compile(rb"[\x00-\x08\x0b-\x1f\x7f]")
-_EIGHT: Final = re.compile(rb"[\x80-\xff]++")
-_BLANK_FOLD: Final = re.compile(rb"\n[ \t]*+(?=\n|\Z)")
+_CONTROL: Final = pattern.compile(rb"[\x00-\x08\x0b-\x1f\x7f]")
+_EIGHT: Final = pattern.compile(rb"[\x80-\xff]++")
+_BLANK_FOLD: Final = pattern.compile(rb"\n[ \t]*+(?=\n|\Z)")
 _CONTROL_NAME: Final = ("control", "control character")
 _NAMES: Final = {0: ("nul", "NUL byte"), 13: ("bare-cr", "CR inside a line")}
 

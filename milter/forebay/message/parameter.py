@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from forebay.message import pattern
 from forebay.message.mask import COMMENT, Masked, unquote
 
 if TYPE_CHECKING:
@@ -21,13 +21,13 @@ CFWS: Final = r"[ \t\r\n\x01]"
 """A blank, or a byte of a masked comment."""
 
 # Separators, empty parameters among them.
-_SEPARATOR = re.compile(rf";(?:;|{CFWS})*+".encode())
+_SEPARATOR = pattern.compile(rf";(?:;|{CFWS})*+".encode())
 
 # parameter = attribute "=" value; value = token / quoted-string
-_PARAMETER = re.compile(rf'({TCHAR}++)({CFWS}*+=){CFWS}*+(?:({TCHAR}++)|"(\x02*+)"){CFWS}*+(?=;|\Z)'.encode())
+_PARAMETER = pattern.compile(rf'({TCHAR}++)({CFWS}*+=){CFWS}*+(?:({TCHAR}++)|"(\x02*+)"){CFWS}*+(?=;|\Z)'.encode())
 # What is no parameter, but may be read as one.
-_LOOSE = re.compile(rf"({TCHAR}++){CFWS}*+=([^;]*+)".encode())
-_REST = re.compile(rb"[^;]*+")
+_LOOSE = pattern.compile(rf"({TCHAR}++){CFWS}*+=([^;]*+)".encode())
+_REST = pattern.compile(rb"[^;]*+")
 _BLANKS = b" \t\r\n\x01"
 _COMMENT = bytes((COMMENT,))
 

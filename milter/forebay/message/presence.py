@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Final
 
-from forebay.message import rfc2045
+from forebay.message import pattern, rfc2045
 from forebay.message.diagnosis import Diagnosis
 
 if TYPE_CHECKING:
@@ -43,7 +42,7 @@ _STRAY: Final = {
 _STRUCTURED: Final = _ONCE - {b"subject", b"content-description"} | _RESENT
 """Fields whose grammar does not allow an empty value; Bcc and Resent-Bcc may be empty."""
 
-_MAY_BE_COMPOSITE: Final = re.compile(rb"[ \t\n]*+[mM(]").match
+_MAY_BE_COMPOSITE: Final = pattern.compile(rb"[ \t\n]*+[mM(]").match
 _IDENTITY: Final = frozenset({b"7bit", b"8bit", b"binary"})
 
 _ALWAYS: Final = frozenset(name for name, _, _ in _REQUIRED)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from forebay.message import rfc2047, rfc2231
+from forebay.message import pattern, rfc2047, rfc2231
 from forebay.message.diagnosis import Diagnosis
 from forebay.message.mask import COMMENT, extent, mask
 from forebay.message.parameter import CFWS, TCHAR, Parameter, read
@@ -37,32 +36,32 @@ def _each_once(parameters: dict[str, str], first: int) -> str:
 
 
 # Group 1 is set for a multipart, and group 2 if there is a boundary, which a multipart must have.
-recognise_content_type: Final = re.compile(
+recognise_content_type: Final = pattern.compile(
     (
         r"(?i)[ ]?+(?:(multipart)|text|application|image|audio|video)/[a-z0-9.+-]{1,70}+"
         rf"(?:[ ]?+;[ \t\n]{{0,9}}+(?:{_each_once(_USUAL, 2)}))*+(?(1)(?(2)|(?!)))"
     ).encode()
 ).fullmatch
 
-recognise_encoding: Final = re.compile(rb"(?i)[ ]?+(?:7bit|8bit|binary|quoted-printable|base64)").fullmatch
+recognise_encoding: Final = pattern.compile(rb"(?i)[ ]?+(?:7bit|8bit|binary|quoted-printable|base64)").fullmatch
 
-recognise_mime_version: Final = re.compile(rb"[ ]?+1\.0(?:[ ]\([0-9A-Za-z .,/:;-]{1,60}+\))?+").fullmatch
+recognise_mime_version: Final = pattern.compile(rb"[ ]?+1\.0(?:[ ]\([0-9A-Za-z .,/:;-]{1,60}+\))?+").fullmatch
 
-recognise_disposition: Final = re.compile(
+recognise_disposition: Final = pattern.compile(
     rf"(?i)[ ]?+(?:inline|attachment)(?:;[ \t\n]*+filename={_FILE})?+".encode()
 ).fullmatch
 
 # type "/" subtype, or a token; what stands behind it up to the first semicolon
-_HEAD = re.compile(rf"{CFWS}*+(?:({TCHAR}++)(?:{CFWS}*+/{CFWS}*+({TCHAR}++))?+{CFWS}*+)?+([^;]*+)".encode())
-_VERSION = re.compile(rf"{CFWS}*+0*+1{CFWS}*+\.{CFWS}*+0++{CFWS}*+".encode()).fullmatch
-_BOUNDARY_TEXT = re.compile(rb"[0-9A-Za-z'()+_,./:=? -]*+(?<! )").fullmatch  # RFC 2046 section 5.1.1
+_HEAD = pattern.compile(rf"{CFWS}*+(?:({TCHAR}++)(?:{CFWS}*+/{CFWS}*+({TCHAR}++))?+{CFWS}*+)?+([^;]*+)".encode())
+_VERSION = pattern.compile(rf"{CFWS}*+0*+1{CFWS}*+\.{CFWS}*+0++{CFWS}*+".encode()).fullmatch
+_BOUNDARY_TEXT = pattern.compile(rb"[0-9A-Za-z'()+_,./:=? -]*+(?<! )").fullmatch  # RFC 2046 section 5.1.1
 _ENCODINGS = frozenset({b"7bit", b"8bit", b"binary", b"quoted-printable", b"base64"})
-_COMMENTS = re.compile(bytes((COMMENT,)) + rb"++")
+_COMMENTS = pattern.compile(bytes((COMMENT,)) + rb"++")
 _BLANKS = b" \t\r\n\x01"
-_COMPOSITE = re.compile(rb"(?i)(?:multipart/|message/(?!global))").match
+_COMPOSITE = pattern.compile(rb"(?i)(?:multipart/|message/(?!global))").match
 
 # A file name that leads out of its directory: from the root, from a drive, or by "..".
-_PATH = re.compile(rb"(?:\A|[/\\])\.\.(?:[/\\]|\Z)|\A(?:[A-Za-z]:)?[/\\](?![\"'])|[\x00-\x08\x0a-\x1f\x7f]").search
+_PATH = pattern.compile(rb"(?:\A|[/\\])\.\.(?:[/\\]|\Z)|\A(?:[A-Za-z]:)?[/\\](?![\"'])|[\x00-\x08\x0a-\x1f\x7f]").search
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,12 +7,15 @@ programs decode first and parse then, and find addresses and line ends that nobo
 from __future__ import annotations
 
 import binascii
-import re
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
+from forebay.message import pattern
 from forebay.message.charset import ascii_only, is_known
 from forebay.message.diagnosis import Diagnosis
+
+if TYPE_CHECKING:
+    import re
 
 MOST_WORDS: Final = 16
 """Encoded-words that are kept for validators."""
@@ -26,13 +29,13 @@ LONGEST: Final = 75
 # encoded-word = "=?" charset "?" encoding "?" encoded-text "?="; the charset may name a language (RFC 2231 section 5).
 _TCHAR = r"""[^\x00-\x20\x7f-\xff()<>@,;:"/\[\]?.=*]"""
 _TEXT = r"[^\x00-\x20?\x7f-\xff]"
-_WORD = re.compile(rf"=\?((?:{_TCHAR}|\.)++)(?:\*[A-Za-z0-9-]*+)?+\?([BbQq])\?({_TEXT}*+)\?=".encode())
+_WORD = pattern.compile(rf"=\?((?:{_TCHAR}|\.)++)(?:\*[A-Za-z0-9-]*+)?+\?([BbQq])\?({_TEXT}*+)\?=".encode())
 
 # What begins like one: nothing else does that ordinary text holds.
-_OPENER = re.compile(rf"=\?(?:(?:{_TCHAR}|[.*])++\?|=)".encode())
+_OPENER = pattern.compile(rf"=\?(?:(?:{_TCHAR}|[.*])++\?|=)".encode())
 
 # Well-formed words of at most 75 bytes in charsets whose bytes below 128 are ASCII: (base64, quoted-printable).
-_EASY_WORD = re.compile(
+_EASY_WORD = pattern.compile(
     rb"=\?(?:[Uu][Tt][Ff]-8\?(?=.\?[^?]{0,63}+\?)"
     rb"|(?:[Ii][Ss][Oo]-8859-1|[Ww][Ii][Nn][Dd][Oo][Ww][Ss]-1252)\?(?=.\?[^?]{0,56}+\?))"
     rb"(?:[Bb]\?((?:[A-Za-z0-9+/]{4})*+(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?+)"
@@ -41,9 +44,9 @@ _EASY_WORD = re.compile(
 _HARMLESS: Final = bytes({*range(32, 256)} - {0x7F, ord("@")})
 """What a word may decode to without hiding a line end, a control character or an address."""
 
-_BAD_ESCAPE = re.compile(rb"=(?![0-9A-Fa-f]{2})")
-_NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/]")
-_CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_BAD_ESCAPE = pattern.compile(rb"=(?![0-9A-Fa-f]{2})")
+_NOT_BASE64 = pattern.compile(rb"[^A-Za-z0-9+/]")
+_CONTROL = pattern.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 
 @dataclass(frozen=True, slots=True)

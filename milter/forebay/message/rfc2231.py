@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from binascii import unhexlify
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from forebay.message import pattern
 from forebay.message.rfc2047 import decode_all
 
 if TYPE_CHECKING:
@@ -24,9 +24,9 @@ FILE_NAMES: Final = frozenset({b"name", b"filename"})
 _HARMLESS = frozenset({b"title", b"description", *FILE_NAMES})
 
 # attribute ["*" section] ["*"]
-_NAME = re.compile(rb"([^*]++)(?:\*([0-9]++))?+(\*)?+").fullmatch
-_ESCAPES = re.compile(rb"(?:%[0-9A-Fa-f]{2})++")
-_BAD_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})").search
+_NAME = pattern.compile(rb"([^*]++)(?:\*([0-9]++))?+(\*)?+").fullmatch
+_ESCAPES = pattern.compile(rb"(?:%[0-9A-Fa-f]{2})++")
+_BAD_ESCAPE = pattern.compile(rb"%(?![0-9A-Fa-f]{2})").search
 
 
 @dataclass(slots=True)

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from typing import Final
 
+from forebay.message import pattern
 from forebay.message.diagnosis import Diagnosis
 
 _OCTET: Final = rb"(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
-_LITERAL: Final = re.compile(
+_LITERAL: Final = pattern.compile(
     rb"(?:" + _OCTET + rb"(?:\." + _OCTET + rb"){3}|[Ii][Pp][Vv]6:[0-9A-Fa-f:]{2,39}+(?:\.\d{1,3}){0,3})"
 )
 """Section 4.1.3: an IPv4 or IPv6 address literal, as far as its characters tell."""
 
 _LABEL: Final = rb"[A-Za-z0-9](?:[A-Za-z0-9]|-++(?=[A-Za-z0-9]))*+"
-_PATH: Final = re.compile(
+_PATH: Final = pattern.compile(
     rb"<(?:(?=[^@]{1,64}@)[A-Za-z0-9#$&'*+/=?^_`{|}~-]++(?:\.[A-Za-z0-9#$&'*+/=?^_`{|}~-]++)*+@"
     + _LABEL
     + rb"(?:\."

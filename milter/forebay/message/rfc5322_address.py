@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
+from forebay.message import pattern
 from forebay.message.address_events import HANDLERS
 from forebay.message.address_reading import Mailbox, Reading
 from forebay.message.address_table import AUTOMATON, PURE, SHIFT, State
@@ -36,19 +37,21 @@ _DISPLAY_NAME: Final = rb"(?:(?:" + _PHRASE_ATOM + rb"|" + _QUOTED + rb")" + _FW
 _NAME_ADDR: Final = _DISPLAY_NAME + rb"<" + _ADDR_SPEC + rb">"
 _MAILBOX: Final = rb"(?>" + _ADDR_SPEC + rb"(?=" + _FWS + rb"(?:,|\Z))|" + _NAME_ADDR + rb")"
 
-_ONE: Final = re.compile(_FWS + _MAILBOX + _FWS)
-_LIST: Final = re.compile(_FWS + _MAILBOX + rb"(?:" + _FWS + rb"," + _FWS + _MAILBOX + rb")*+" + _FWS)
+_ONE: Final = pattern.compile(_FWS + _MAILBOX + _FWS)
+_LIST: Final = pattern.compile(_FWS + _MAILBOX + rb"(?:" + _FWS + rb"," + _FWS + _MAILBOX + rb")*+" + _FWS)
 
 MOST_TOKENS: Final = 65_536
 """Tokens that are counted in one value."""
 
-_TOKEN: Final = re.compile(  # section 3.2.3 and 3.2.4: an atom, a quoted string, a comment or a special, and blanks
-    rb"(?:[^\x00-\x20()<>\[\]:;@\\,.\"\x7f]++"
-    rb'|"(?:[^"\\]|\\.)*+"?+|\((?:[^()\\]|\\.)*+\)?+|[()<>\[\]:;@\\,.])[\x00-\x20\x7f]*+',
-    re.DOTALL,
+_TOKEN: Final = (
+    pattern.compile(  # section 3.2.3 and 3.2.4: an atom, a quoted string, a comment or a special, and blanks
+        rb"(?:[^\x00-\x20()<>\[\]:;@\\,.\"\x7f]++"
+        rb'|"(?:[^"\\]|\\.)*+"?+|\((?:[^()\\]|\\.)*+\)?+|[()<>\[\]:;@\\,.])[\x00-\x20\x7f]*+',
+        re.DOTALL,
+    )
 )
 
-_BIDI: Final = re.compile(rb"\xe2\x80[\x8b-\x8f\xaa-\xae]|\xe2\x81[\xa0-\xaf]|\xef\xbb\xbf")
+_BIDI: Final = pattern.compile(rb"\xe2\x80[\x8b-\x8f\xaa-\xae]|\xe2\x81[\xa0-\xaf]|\xef\xbb\xbf")
 """UTF-8 of U+200B to U+200F, U+202A to U+202E, U+2060 to U+206F and U+FEFF."""
 
 

@@ -7,6 +7,7 @@ from calendar import monthrange
 from dataclasses import dataclass
 from typing import Final
 
+from forebay.message import pattern
 from forebay.message.diagnosis import Diagnosis
 from forebay.message.mask import COMMENT, Masked, extent, mask
 
@@ -17,7 +18,7 @@ LAST_YEAR: Final = 2037
 _MONTHS: Final = (b"jan", b"feb", b"mar", b"apr", b"may", b"jun", b"jul", b"aug", b"sep", b"oct", b"nov", b"dec")
 
 # What nearly every mail has. Whatever it accepts is a date that exists, and short.
-recognise: Final = re.compile(
+recognise: Final = pattern.compile(
     rb"""_{0,8}+
     (?:(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun),_{1,8}+)?+
     (?:(?:0?[1-9]|1[0-9]|2[0-8])_{1,8}+(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)
@@ -40,14 +41,14 @@ _HOUR, _MINUTE, _SECOND = r"(?P<hour>[0-9][0-9])", r"(?P<minute>[0-9][0-9])", r"
 _ZONE = r"[+-][0-9][0-9][0-9][0-9]"
 
 # date-time = [ day-of-week "," ] date time [CFWS] (section 3.3)
-_DATE_TIME = re.compile(
+_DATE_TIME = pattern.compile(
     f"(?i){_FWS}*+(?:{_DAY_NAME},{_FWS}*+)?+"
     rf"{_DAY}{_FWS}++{_MONTH}{_FWS}++(?P<year>[0-9][0-9][0-9][0-9]++){_FWS}++"
     rf"{_HOUR}:{_MINUTE}(?::{_SECOND})?+{_FWS}++(?P<zone>{_ZONE}){_CFWS}*+".encode()
 )
 
 # The same with comments anywhere, years of two or three digits, zones by name or missing (section 4.3).
-_OBS_DATE_TIME = re.compile(
+_OBS_DATE_TIME = pattern.compile(
     rf"(?i){_CFWS}*+(?:{_DAY_NAME}{_CFWS}*+,{_CFWS}*+)?+"
     rf"{_DAY}{_CFWS}*+{_MONTH}{_CFWS}*+(?P<year>[0-9][0-9]++){_CFWS}++"
     rf"{_HOUR}{_CFWS}*+:{_CFWS}*+{_MINUTE}{_CFWS}*+(?::{_CFWS}*+{_SECOND}{_CFWS}*+)?+"

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from forebay.message import pattern
 from forebay.message.diagnosis import Diagnosis
 from forebay.message.mask import extent, mask
 
@@ -26,8 +26,8 @@ _BLANK = b" \t\r\n\x01"
 
 # Identifiers of up to 150 bytes, and no more than 20 of them: every measure of what is recognised is small.
 _SHORT = rf"<(?=[^>]{{1,148}}+>){_DOT_ATOM}@{_DOT_ATOM}>"
-recognise_one: Final = re.compile(rf"[ \t]?+(?:\n[ \t])?+{_SHORT}".encode()).fullmatch
-recognise_many: Final = re.compile(rf"(?:[ \t\n]*+{_SHORT}){{1,20}}+[ \t]*+".encode()).fullmatch
+recognise_one: Final = pattern.compile(rf"[ \t]?+(?:\n[ \t])?+{_SHORT}".encode()).fullmatch
+recognise_many: Final = pattern.compile(rf"(?:[ \t\n]*+{_SHORT}){{1,20}}+[ \t]*+".encode()).fullmatch
 
 # msg-id = [CFWS] "<" id-left "@" id-right ">" [CFWS], with the forms of section 4.5.4: obs-id-left is a local part
 # (words with dots between), obs-id-right a domain.
@@ -35,10 +35,10 @@ _WORD = rf'{_CFWS}*+(?:{_ATEXT}++|"\x02*+"){_CFWS}*+'
 _LOCAL_PART = rf"{_WORD}(?:\.{_WORD})*+"
 _ATOM = rf"{_CFWS}*+{_ATEXT}++{_CFWS}*+"
 _DOMAIN = rf"(?:{_ATOM}(?:\.{_ATOM})*+|{_CFWS}*+\[(?:[ \t\r\n]|{_DTEXT})*+\]{_CFWS}*+)"
-_MSG_ID = re.compile(rf"<{_LOCAL_PART}@{_DOMAIN}>".encode()).fullmatch
+_MSG_ID = pattern.compile(rf"<{_LOCAL_PART}@{_DOMAIN}>".encode()).fullmatch
 
 # Anything up to the next opening angle bracket, and what that one opens.
-_ITEM = re.compile(rb"([^<]*+)(<[^<>]*+>?+)?+")
+_ITEM = pattern.compile(rb"([^<]*+)(<[^<>]*+>?+)?+")
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,10 @@ becomes X-Mailbox-Line. What is repaired on the way is noted, with the index of 
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import Final
 
+from forebay.message import pattern
 from forebay.message.diagnosis import Diagnosis
 
 LONGEST_FIELD: Final = 60_000
@@ -19,15 +19,15 @@ LONGEST_FIELD: Final = 60_000
 _DROPPED: Final = frozenset({b"bcc", b"resent-bcc", b"return-path", b"content-length"})
 """Postfix's message_drop_headers: no milter sees them."""
 
-_FIELD: Final = re.compile(rb"([!-9;-~]++)([ \t]*+):")
+_FIELD: Final = pattern.compile(rb"([!-9;-~]++)([ \t]*+):")
 """RFC 5322 section 2.2, with the blanks of section 4.5."""
 
-_EMPTY_LINE: Final = re.compile(rb"\n\r?+\n")
+_EMPTY_LINE: Final = pattern.compile(rb"\n\r?+\n")
 
-_PLAIN_FIELD: Final = re.compile(rb"([!-9;-~]++):([^\n]*+(?:\n[ \t][^\n]*+)*+)\n")
+_PLAIN_FIELD: Final = pattern.compile(rb"([!-9;-~]++):([^\n]*+(?:\n[ \t][^\n]*+)*+)\n")
 """A whole field with its folds: RFC 5322 section 2.2.3."""
 
-_ENVELOPE_FROM: Final = re.compile(rb">?From (\S++)")
+_ENVELOPE_FROM: Final = pattern.compile(rb">?From (\S++)")
 
 
 @dataclass(frozen=True, slots=True)

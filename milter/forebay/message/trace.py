@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Final
 
-from forebay.message import rfc5322_date
+from forebay.message import pattern, rfc5322_date
 from forebay.message.diagnosis import Diagnosis
 from forebay.message.mask import extent, mask
 
@@ -16,21 +15,21 @@ MOST_TAGS: Final = 256
 """Tags of a DKIM signature that are looked at. RFC 6376 knows fifteen."""
 
 # Text with a few comments, no deeper than two.
-_TOKENS = re.compile(rb'(?:[^()"\\;]++|\((?:[^()"\\]++|\([^()"\\]*+\))*+\)){0,16}+').fullmatch
+_TOKENS = pattern.compile(rb'(?:[^()"\\;]++|\((?:[^()"\\]++|\([^()"\\]*+\))*+\)){0,16}+').fullmatch
 
 # A URL in angle brackets, and more of them after commas; or NO, for List-Post (RFC 2369 section 3.4).
-recognise_list: Final = re.compile(rb"(?:[ \t\n]*+<[A-Za-z][A-Za-z0-9+.-]*+:[!-;=?-~]++>,?+){1,8}+").fullmatch
-recognise_list_id: Final = re.compile(
+recognise_list: Final = pattern.compile(rb"(?:[ \t\n]*+<[A-Za-z][A-Za-z0-9+.-]*+:[!-;=?-~]++>,?+){1,8}+").fullmatch
+recognise_list_id: Final = pattern.compile(
     rb'[ \t\n]*+(?:[0-9A-Za-z ._\'-]++|"[^"\\()<>]*+"[ ])?+[ \t\n]*+<[0-9A-Za-z._-]++>'
 ).fullmatch
 
-_URL_LIST = re.compile(rb"[^<>]*+<[ \t\r\n]*+[A-Za-z][A-Za-z0-9+.-]*+:[^<>]++>").match
-_NO = re.compile(rb"(?i)[ \t\r\n\x01]*+no[ \t\r\n\x01]*+").fullmatch
-_ONE_CLICK = re.compile(rb"(?i)[ \t\r\n\x01]*+List-Unsubscribe=One-Click[ \t\r\n\x01]*+").fullmatch
-_LIST_ID = re.compile(rb"[^<>]*+<[!-;=?-~]++>[ \t\r\n\x01]*+").fullmatch
+_URL_LIST = pattern.compile(rb"[^<>]*+<[ \t\r\n]*+[A-Za-z][A-Za-z0-9+.-]*+:[^<>]++>").match
+_NO = pattern.compile(rb"(?i)[ \t\r\n\x01]*+no[ \t\r\n\x01]*+").fullmatch
+_ONE_CLICK = pattern.compile(rb"(?i)[ \t\r\n\x01]*+List-Unsubscribe=One-Click[ \t\r\n\x01]*+").fullmatch
+_LIST_ID = pattern.compile(rb"[^<>]*+<[!-;=?-~]++>[ \t\r\n\x01]*+").fullmatch
 
 # tag-spec = [FWS] tag-name [FWS] "=" (RFC 6376 section 3.2)
-_TAG = re.compile(rb"(?:\A|;)[ \t\r\n]*+([A-Za-z][A-Za-z0-9_]*+)[ \t\r\n]*+=")
+_TAG = pattern.compile(rb"(?:\A|;)[ \t\r\n]*+([A-Za-z][A-Za-z0-9_]*+)[ \t\r\n]*+=")
 
 
 def recognise_received(value: bytes) -> bool:

@@ -40,6 +40,8 @@ class Serving:
 
     def __init__(self, listening: socket.socket, register: Callable[[ModuleType], None], scratch: str) -> None:
         self._family = listening.family
+        # Made now: when it is needed there may be no descriptor left to make it with.
+        self._dummy = _nobody_connects(self._family)
         allow_long_commands()
         register(milter)
         milter.set_exception_policy(milter.TEMPFAIL)
@@ -53,18 +55,22 @@ class Serving:
 
     def accept_no_more(self) -> None:
         """Leave new connections to others; those that there are go on."""
-        with _nobody_connects(self._family) as dummy:
-            os.dup2(dummy.fileno(), self._descriptor, inheritable=False)
+        os.dup2(self._dummy.fileno(), self._descriptor, inheritable=False)
 
     def refuse_all(self) -> None:
         """Make every connection to the shared socket fail from now on, for all workers."""
-        with contextlib.suppress(OSError), socket.socket(fileno=os.dup(self._descriptor)) as shared:
+        shared = socket.socket(fileno=self._descriptor)
+        with contextlib.suppress(OSError):
             shared.shutdown(socket.SHUT_RDWR)
+        shared.detach()
         self.accept_no_more()
 
     def connections(self, others: set[int]) -> int:
-        """How many connections are open, whether they have said anything or not; `others` are sockets of our own."""
-        mine = others | {self._descriptor}
+        """How many connections are open, whether they have said anything or not; `others` are sockets of our own.
+
+        Raises OSError where there is no descriptor left to look with.
+        """
+        mine = others | {self._descriptor, self._dummy.fileno()}
         return sum(each not in mine and _is_socket(each) for each in open_descriptors())
 
     def _open(self, scratch: str) -> int:

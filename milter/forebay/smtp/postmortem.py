@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 BY_THE_CLOCK: Final = 1
 """The status with which faulthandler ends a process."""
 
+BURNT: Final = 0.1
+"""The share of `hang_time` in CPU time that proves that CPU was burnt: who waits uses none, and on a busy machine who
+burns does not get much more."""
+
 _FRAME: Final = re.compile(rb'  File "([^"\n]*+)", line (\d++) in ([^\n]*+)')
 _CALLER: Final = re.compile(rb"[/\\]judge[/\\](?:guard|runner)\.py$")
 _MOST_TRACE: Final = 1 << 18
@@ -65,7 +69,7 @@ def _hang(status: int, records: Sequence[Record], trace: bytes, hang_time: float
     place = _place(trace)
     text = f"ended: {who} did not come back within {hang_time:g} s" + (f"; it was at {place}" if place else "")
     # A timer of CPU time proves that CPU was burnt, but where several were at work not by whom.
-    burnt = len(suspects) == 1 if status == -signal.SIGPROF else bool(culprit and culprit.cpu > hang_time * 0.5e9)
+    burnt = len(suspects) == 1 if status == -signal.SIGPROF else bool(culprit and culprit.cpu > BURNT * hang_time * 1e9)
     remember = culprit.digest if culprit and validator and burnt and culprit.digest != _NO_DIGEST else b""
     return Cause("hang", text, validator, remember)
 

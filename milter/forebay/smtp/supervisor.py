@@ -44,7 +44,7 @@ IDLE: Final = 1.0
 BUSY: Final = 0.05
 """Seconds between two looks at the clock: while nothing is going on, and while something is awaited."""
 BACKLOG_TIME: Final = 2.0
-"""Seconds at a stop in which connections that wait in the kernel still find a worker."""
+"""Seconds of running time at a stop in which connections that wait in the kernel still find a worker."""
 
 
 def run(config: Config, reread: Callable[[], Config], load: Load, version: str) -> int:
@@ -90,7 +90,7 @@ class Supervisor:
         self._loading: Helper | None = None
         self._loaded = config
         self._reload_wanted = False
-        self._backlog_until = float("inf")
+        self._backlog_looks = 0
         self._template_delay, self._keeper_delay = BackOff(), BackOff()
         self._next_beat = 0.0
 
@@ -136,7 +136,7 @@ class Supervisor:
     def _tend(self, now: float) -> None:
         """Start what is missing, and go on with what is under way."""
         if self._state in {"stopping", "stopped"}:
-            self._go_on_stopping(now)
+            self._go_on_stopping()
         else:
             if not self._keeper and self._keeper_delay.is_over(now):
                 self._start_keeper()
@@ -314,11 +314,12 @@ class Supervisor:
         notify.notify("STOPPING=1")
         self._state = "stopping"
         self._premises.withdraw()
-        self._backlog_until = time.monotonic() + (BACKLOG_TIME if self._crew.count("serving") else 0)
 
-    def _go_on_stopping(self, now: float) -> None:
+    def _go_on_stopping(self) -> None:
         """Who waits in the kernel still gets in; then the workers are told to end."""
-        if self._state == "stopping" and (now > self._backlog_until or not self._premises.has_waiting()):
+        self._backlog_looks += 1  # looks and not the clock: in a pause of the machine nobody gets in
+        is_late = self._backlog_looks * BUSY > BACKLOG_TIME or not self._crew.count("serving")
+        if self._state == "stopping" and (is_late or not self._premises.has_waiting()):
             self._state = "stopped"
             self._premises.listening.close()
             self._crew.drain_all("stopped")

@@ -13,6 +13,7 @@ import resource
 import select
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -40,7 +41,9 @@ if TYPE_CHECKING:
     from forebay.smtp.session import Session
 
 SILENT_TIME: Final = 2.0
-"""Seconds that a draining worker waits for a connection on which nothing has been said yet."""
+"""Seconds of running time that a draining worker waits for a connection on which nothing has been said yet."""
+LOOK: Final = 0.02
+"""Seconds between two looks at what is left, while draining."""
 
 _MEMORY_INTERVAL: Final = 2.0
 _FAILURE_LOG_INTERVAL: Final = 1.0
@@ -84,11 +87,12 @@ class Worker:
         judge.watch = self._watchdog
         judge.failed = self._validator_failed
         desk.matcher.protect.watch = self._watchdog
+        self._memory = os.open("/proc/self/statm", os.O_RDONLY)  # once: later there may be no descriptor left
         self._ours = {place.channel.fileno()}
         self._serving = Serving(place.listening, Callbacks(self).register, settings.runtime)
         self._benched: tuple[str, ...] = ()
         self._is_over = False
-        self._silent_since = 0.0
+        self._silent_looks = 0
 
     def run(self) -> None:
         """Serve until told to drain, or until nobody is there to tell."""
@@ -98,11 +102,10 @@ class Worker:
         self._watchdog.beat(0)
         self._channel.send("ready", pid=os.getpid())
         self._mind_orders()
-        self._silent_since = time.monotonic()
-        deadline = self._silent_since + self._settings.drain_time
+        deadline = time.monotonic() + self._settings.drain_time
         while time.monotonic() < deadline and not self._is_drained():
             self._watchdog.beat(self._sessions)
-            time.sleep(0.02)
+            time.sleep(LOOK)
         self._report()
         os._exit(os.EX_OK)  # not exit: libmilter's threads would be waited for
 
@@ -219,7 +222,7 @@ class Worker:
             self._report()
             if (limit := self._settings.worker_memory) and time.monotonic() >= next_look:
                 next_look = time.monotonic() + _MEMORY_INTERVAL
-                if (size := _resident()) > limit:
+                if (size := self._resident()) > limit:
                     self._channel.send("spent", bytes=size)
                     next_look = float("inf")
         os._exit(os.EX_SOFTWARE)
@@ -236,11 +239,17 @@ class Worker:
     def _is_drained(self) -> bool:
         """Whether no connection is left; one that says nothing is given little time to begin."""
         if self._sessions:
-            self._silent_since = time.monotonic()
+            self._silent_looks = 0
             return False
-        if not self._serving.connections(self._ours):
-            return True
-        return time.monotonic() - self._silent_since > SILENT_TIME
+        with suppress(OSError):  # no descriptor left to look with: there are connections indeed
+            if not self._serving.connections(self._ours):
+                return True
+        self._silent_looks += 1  # looks and not the clock: in a pause of the machine nobody can begin to speak
+        return self._silent_looks * LOOK > SILENT_TIME
+
+    def _resident(self) -> int:
+        """Bytes of memory that are this process's in RAM, shared ones included."""
+        return int(os.pread(self._memory, 256, 0).split()[1]) * _PAGE_SIZE
 
 
 def _end_at_once() -> None:
@@ -252,8 +261,3 @@ def _allow_descriptors() -> None:
     """As many descriptors as the system lets us have: libmilter spins when it cannot accept a connection."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-
-
-def _resident() -> int:
-    """Bytes of memory that are this process's in RAM, shared ones included."""
-    return int(Path("/proc/self/statm").read_bytes().split()[1]) * _PAGE_SIZE

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import configparser
 import re
 import shlex
 import subprocess
 import tomllib
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -22,6 +20,7 @@ from unit.docs.documents import REFERENCE, ROOT, Block, blocks, prose, section
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 LIVE: Final = re.compile(r"^\$ (?:forebay status|curl )", re.MULTILINE)
 """Commands that ask a running milter: test_docs_service.py has them."""
@@ -122,23 +121,6 @@ def test_every_configuration_is_accepted(block: Block, tmp_path: Path) -> None:
     file = tmp_path / "forebay.toml"
     file.write_text(block.text)
     load(str(file), also=lambda config: compile_judge(config)[1])
-
-
-def test_the_unit_fits_the_program() -> None:
-    """The unit of the guide starts the command, has the directories that are the defaults, and waits long enough."""
-    (unit,) = blocks("ini")
-    parser = configparser.ConfigParser(interpolation=None)
-    parser.optionxform = str  # type: ignore[assignment, method-assign]  # systemd's names have capitals
-    parser.read_string(unit.text)
-    service, defaults = parser["Service"], Config().milter
-    command = shlex.split(service["ExecStart"])
-    assert (Path(command[0]).name, command[1:]) == ("forebay", ["milter"])
-    assert service["User"] == defaults.user
-    assert f"/run/{service['RuntimeDirectory']}" == defaults.runtime
-    assert f"/var/lib/{service['StateDirectory']}" == defaults.state
-    assert Path(defaults.listen.removeprefix("unix:")).parent == Path(defaults.runtime)
-    assert float(service["TimeoutStopSec"]) > defaults.drain_time + 10
-    assert service["ExecReload"].split()[:2] == ["/bin/kill", "-HUP"]
 
 
 @pytest.mark.parametrize("block", blocks("cf"), ids=where)

@@ -55,7 +55,7 @@ def headings(path: Path) -> set[str]:
 
 def test_every_block_says_its_language() -> None:
     """Only what is run or read by a test may stand in a block; `text` is what a person draws."""
-    assert {each.language for each in blocks()} == {"cf", "console", "ini", "json", "log", "mc", "sh", "text", "toml"}
+    assert {each.language for each in blocks()} == {"cf", "console", "json", "log", "mc", "sh", "text", "toml"}
 
 
 @pytest.mark.parametrize("path", OURS, ids=name)

@@ -20,8 +20,11 @@ if TYPE_CHECKING:
 LEVELS: Final = ("tag_above", "quarantine_above", "reject_above")
 OUT_OF_THE_WAY: Final = 10**9
 
-SIZES: Final = (30_000, 1_000_000, 5_000_000) if LONG else (30_000,)
+SIZES: Final = (30_000, 500_000, 5_000_000) if LONG else (30_000,)
 """Of the smaller one of each two messages that are compared."""
+
+HEADERS: Final = [name for name in CONSTRUCTS if LONG or not name.startswith("rcpt-")]
+"""Those that are hostile in the header or body: paths have the same scanner as address fields."""
 
 KEPT: Final = 100_000
 """Bytes that the judge may take besides: a verdict's findings, and what is read into parts of limited size."""
@@ -58,7 +61,7 @@ def check(judge: Runner, name: str) -> None:
         check_time(partial(judge.verdict, small), partial(judge.verdict, large), size_of(large), len(large.fields))
 
 
-@pytest.mark.parametrize("name", CONSTRUCTS)
+@pytest.mark.parametrize("name", HEADERS)
 def test_time_doubles_with_the_size_without_budgets(unlimited_judge: Runner, name: str) -> None:
     """Twice the message takes twice the time, and 60 KB less than 50 ms on an idle machine."""
     check(unlimited_judge, name)
@@ -70,7 +73,7 @@ def test_time_doubles_with_the_size(default_judge: Runner, name: str) -> None:
     check(default_judge, name)
 
 
-@pytest.mark.parametrize("name", CONSTRUCTS)
+@pytest.mark.parametrize("name", HEADERS)
 def test_memory_is_bounded_by_the_size(unlimited_judge: Runner, name: str) -> None:
     """The judge takes at most eight times the header and 300 bytes a field, and little of it stays."""
     message = CONSTRUCTS[name](1_000_000 if LONG else 16_000)

@@ -116,5 +116,5 @@ def test_a_milter_that_dies_leaves_the_default_action() -> None:
         with MilterClient(where) as client:
             assert client.send(b"Subject: die") == Answer(Action.TEMPFAIL, is_cut=True)
             assert client.send(b"Subject: again").is_cut
-        with pytest.raises(OSError, match="refused|reset|closed|hung|Broken pipe"):
+        with pytest.raises(OSError, match=r"refused|reset|closed|Broken pipe"):
             MilterClient(where)
