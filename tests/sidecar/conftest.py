@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from forebay.sidecar.limits import cgroup
-from sidecar.sidecar_kit import Site
+from sidecar.sidecar_kit import Site, groups
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -31,23 +31,22 @@ def sites(tmp_path: Path) -> Iterator[Callable[..., Site]]:
     for site in made:
         with suppress(ProcessLookupError):
             site.stop()
-    clean_up()
+    clean_up(tmp_path)
     for site in made:
         if site.router:
             site.router.wait(10)
 
 
-def clean_up() -> None:
-    """End what is left in the groups below our own, and remove them."""
-    for base in (cgroup.ROOT / "memory" / cgroup.own_group("memory").lstrip("/") / "forebay",
-                 cgroup.ROOT / cgroup.own_group("").lstrip("/") / "forebay"):  # fmt: skip
+def clean_up(root: Path) -> None:
+    """End what is left in the groups of a site's sidecar, and remove them."""
+    for base in groups(root):
         for _ in range(50):
-            groups = [each for each in base.glob("*/") if each.is_dir()]
-            for group in groups:
+            leaves = [each for each in base.glob("*/") if each.is_dir()]
+            for group in leaves:
                 for pid in cgroup.pids(group):
                     with suppress(ProcessLookupError):
                         os.kill(pid, signal.SIGKILL)
                 cgroup.remove(group)
-            if not groups:
+            if not leaves:
                 break
         cgroup.remove(base)

@@ -9,14 +9,20 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from forebay.api.process import is_alive
 from forebay.api.router import Site as AdapterSite
 from forebay.sidecar.claimpage import ClaimPage
+from forebay.sidecar.enforce import own_name
 from forebay.sidecar.journal import Entry, Journal
+from forebay.sidecar.limits import cgroup
 from forebay.sidecar.routers.zmailer import ZMailer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 ROUTER = Path(__file__).with_name("standin_router.py")
 ADAPTERS = {"open": "spool", "old": "zmailer", "new": "zmailer", "single": "command"}
@@ -198,6 +204,22 @@ class Site:
         """How many workers ended with this verdict."""
         return self.log().count(f" ended: {what},")
 
+    def held(self) -> int:
+        """How many messages are withheld."""
+        return int((self.status() or {}).get("withheld", 0))
+
+    def kills_by(self, kinds: Iterable[str]) -> Counter[str]:
+        """How many strikes there are of each kind of message, by the name that its Message-ID begins with."""
+        found: Counter[str] = Counter(dict.fromkeys(kinds, 0))
+        journal = Journal(self.root / "state")
+        aside = {entry.identity: entry.aside for entry in journal.entries("aside")}
+        for (identity,) in journal._read("SELECT identity FROM strike"):
+            if identity in aside:
+                text = Path(aside[identity]).read_text("latin-1")
+                found[text.partition("Message-ID: <")[2].partition("@")[0]] += 1
+        journal.close()
+        return found
+
     def wait(self, condition: Any, seconds: float = 60) -> None:
         """Wait until something holds; a failure shows the log."""
         until = time.monotonic() + seconds
@@ -211,6 +233,15 @@ class Site:
         """The metrics page."""
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
             return str(answer.read().decode())
+
+
+def groups(root: Path) -> list[Path]:
+    """Where the sidecar of a site makes its groups: v1, v2."""
+    name = own_name(str(root / "state"))
+    return [
+        cgroup.ROOT / "memory" / cgroup.own_group("memory").lstrip("/") / name,
+        cgroup.ROOT / cgroup.own_group("").lstrip("/") / name,
+    ]
 
 
 def _toml(value: object) -> str:

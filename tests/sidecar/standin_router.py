@@ -15,6 +15,7 @@ import email.policy
 import fcntl
 import os
 import re
+import resource
 import signal
 import socket
 import sys
@@ -43,6 +44,10 @@ def act(what: bytes, how: bytes, data: bytes) -> int:
     """Do as the message says; the exit status it asks for, or 0 to deliver it."""
     if what == b"memory":
         eat(int(how or 4096))
+    elif what == b"stall":  # a ulimit turns a death into a hang
+        size = int(Path("/proc/self/statm").read_text("ascii").split()[0]) * resource.getpagesize() + (40 << 20)
+        resource.setrlimit(resource.RLIMIT_AS, (size, resource.getrlimit(resource.RLIMIT_AS)[1]))
+        eat(4096)
     elif what == b"hold":  # much, and not too much
         eat(int(how))
         time.sleep(5)

@@ -34,7 +34,8 @@ def test_a_killer_is_retried_once_and_set_aside(sites: Callable[..., Site], styl
     now = Path(entry.aside).stat()
     assert (now.st_ino, now.st_mtime_ns, now.st_mode) == (status.st_ino, status.st_mtime_ns, status.st_mode)
     assert entry.cause == {"abort": "crash"}.get(do, do)
-    assert 2 <= site.kills(entry.cause) <= 2 + 4 - 1
+    lost = site.kills("lost")  # where nobody tells how a process has ended, three ends are one strike
+    assert 2 <= site.kills(entry.cause) + lost <= 2 + 4 - 1 + 2 * lost
     assert Path(entry.aside).with_suffix(".json").is_file()
 
 

@@ -6,34 +6,35 @@ import os
 import signal
 import sqlite3
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from forebay.sidecar.journal import NAME
 from forebay.sidecar.limits import cgroup
+from sidecar.sidecar_kit import groups
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from sidecar.sidecar_kit import Site
 
 
-def base() -> Path:
-    """The group that a sidecar of ours makes, v1 or v2."""
-    found = cgroup.ROOT / "memory" / cgroup.own_group("memory").lstrip("/") / "forebay"
-    return found if found.is_dir() else cgroup.ROOT / cgroup.own_group("").lstrip("/") / "forebay"
+def base(site: Site) -> Path:
+    """The group that this site's sidecar has made."""
+    return next(each for each in groups(site.root) if each.is_dir())
 
 
-def workers() -> list[int]:
+def workers(site: Site) -> list[int]:
     """The pids of all workers in leaves."""
-    return sorted(pid for leaf in base().glob("worker-*") for pid in cgroup.pids(leaf))
+    return sorted(pid for leaf in base(site).glob("worker-*") for pid in cgroup.pids(leaf))
 
 
 def workers_of(site: Site) -> list[int]:
-    site.wait(lambda: len(workers()) == site.workers)
-    return workers()
+    """The same, as soon as all are there."""
+    site.wait(lambda: len(workers(site)) == site.workers)
+    return workers(site)
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
@@ -49,7 +50,7 @@ def test_a_restart_ends_no_worker(sites: Callable[..., Site], number: signal.Sig
         site.stop(number)
         site.start(wrap=False)
     site.wait(lambda: len(set(site.delivered())) == 60)
-    assert workers() == before
+    assert workers(site) == before
     assert len(site.delivered()) == 60
     site.put("killer", "memory")
     site.wait(lambda: site.aside_names() == ["killer"])
@@ -208,7 +209,7 @@ def test_all_processes_killed_at_once_strike_nobody(sites: Callable[..., Site]) 
         site.put(f"m{number}", "dns")
     site.wait(lambda: len(site.waiting()) <= 5)
     assert site.process
-    for pid in [site.process.pid, *held, *cgroup.pids(base() / "router")]:
+    for pid in [site.process.pid, *held, *cgroup.pids(base(site) / "router")]:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
     site.process.wait()

@@ -66,7 +66,7 @@ def _launch(config: Config, adapter: Adapter, command: tuple[str, ...]) -> int:
     limit = config.router.limits.file_size
     try:
         spawn.become(
-            command, lambda: enforce.move_into_router(config.router.cgroup),
+            command, lambda: enforce.move_into_router(config.router.cgroup, config.milter.state),
             adapter.file_size if limit is None else limit,
         )  # fmt: skip
     except OSError as error:

@@ -29,7 +29,7 @@ _MOST_TRIES: Final = 10
 
 
 class Aside:
-    """The quarantine in the spool. `moved` is called with what was moved out of it; `step` is told each step.
+    """The quarantine in the spool. `moved` is called with where a message lies now; `step` is told each step.
 
     A convicted message is moved although a worker may just have taken it up: it would only die of it.
     """
@@ -39,7 +39,7 @@ class Aside:
         journal: Journal,
         adapter: Adapter,
         directory: str,
-        moved: Callable[[bytes], None],
+        moved: Callable[[str], None],
         step: Callable[[str], None] = moves.nothing,
     ) -> None:
         self._journal = journal
@@ -67,7 +67,7 @@ class Aside:
             return False
         self._step("outcome")
         self._outcome(entry, outcome)
-        self._moved(entry.identity)
+        self._moved(entry.aside)
         if outcome == "aside":
             _log.warning(
                 "set aside: %s: %s (%s): %s, %d bytes",
@@ -97,8 +97,8 @@ class Aside:
             return "aside"
         self._step("evidence")
         moves.make_directory(self._directory)
-        with suppress(OSError):  # a full disk keeps nobody from a rename; the journal has the evidence too
-            moves.write(f"{self._directory}/{entry.id}{_EVIDENCE}", entry.evidence.encode() + b"\n")
+        with suppress(OSError):  # a full disk keeps nobody from a rename
+            _write(f"{self._directory}/{entry.id}{_EVIDENCE}", entry.evidence.encode() + b"\n")
         moves.move(here.path, entry.aside, self._step)
         return "aside"
 
@@ -142,6 +142,15 @@ class Aside:
         with self._journal.change() as db:
             db.execute("UPDATE entry SET state = ? WHERE id = ?", (state, entry.id))
             db.execute("UPDATE message SET state = ?, at = ? WHERE identity = ?", (state, time.time(), entry.identity))
+
+
+def _write(path: str, text: bytes) -> None:
+    """Write the evidence beside the message; without an fsync, since the journal has it as well."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    try:
+        os.write(descriptor, text)
+    finally:
+        os.close(descriptor)
 
 
 def _status(path: str) -> os.stat_result | None:

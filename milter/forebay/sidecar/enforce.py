@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from typing import TYPE_CHECKING, Final
+from zlib import crc32
 
 from forebay.errors import UnavailableError
 from forebay.sidecar.limits import cgroup
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
 WAYS: Final = ("cgroup-v2", "cgroup-v1", "rlimit")
 OWN_LEAF: Final = "forebay-sidecar"
-OURS: Final = "forebay"
 
 
 def bounds(router: Router, file_size: int) -> Bounds:
@@ -29,14 +29,15 @@ def bounds(router: Router, file_size: int) -> Bounds:
     return Bounds(limits.memory, limits.brake if limits.memory else limits.memory_brake, file_size, limits.pids)
 
 
-def enforcement(router: Router, wanted: str, limits: Bounds) -> tuple[Enforcement, list[str]]:
+def enforcement(router: Router, wanted: str, limits: Bounds, state: str) -> tuple[Enforcement, list[str]]:
     """The best way that works, and a line for each better one that does not. Raises UnavailableError for none."""
     why: list[str] = []
     for way in WAYS if wanted == "auto" else (wanted,):
         try:
             if way == "rlimit":
                 return Rlimits(limits), why
-            base = _base_v2(router.cgroup) if way == "cgroup-v2" else _base_v1(router.cgroup)
+            find = _base_v2 if way == "cgroup-v2" else _base_v1
+            base = find(router.cgroup, own_name(state))
             make = CgroupV2 if way == "cgroup-v2" else CgroupV1
             return make(base, limits, router.limits.total), why
         except OSError as error:
@@ -44,11 +45,16 @@ def enforcement(router: Router, wanted: str, limits: Bounds) -> tuple[Enforcemen
     raise UnavailableError(f"sidecar.limits: {'; '.join(why)}")
 
 
-def move_into_router(configured: str) -> None:
+def own_name(state: str) -> str:
+    """The name of our own group: one for each state directory, so that two sidecars do not take each other's."""
+    return f"forebay-{crc32(os.fsencode(state)):08x}"
+
+
+def move_into_router(configured: str, state: str) -> None:
     """For the launcher: this process becomes the first one of the router's group. Raises OSError."""
     for find in (_base_v2, _base_v1):
         try:
-            base = find(configured)
+            base = find(configured, own_name(state))
             cgroup.make(base)
             cgroup.make(base / cgroup.ROUTER)
             (base / cgroup.ROUTER / "cgroup.procs").write_text("0", "ascii")
@@ -59,7 +65,7 @@ def move_into_router(configured: str) -> None:
     raise last
 
 
-def _base_v2(configured: str) -> Path:
+def _base_v2(configured: str, name: str) -> Path:
     """The delegated group. It may have no processes of its own: ours moves to a leaf first."""
     if not (cgroup.ROOT / "cgroup.controllers").exists():
         raise FileNotFoundError(2, "not mounted", str(cgroup.ROOT / "cgroup.controllers"))
@@ -68,7 +74,7 @@ def _base_v2(configured: str) -> Path:
     if not configured:
         if own.name in {OWN_LEAF, cgroup.ROUTER}:
             own = own.parent
-        base = own / OURS if own.name != OURS else own
+        base = own if own.name == name else own / name
     if "memory" not in (base.parent / "cgroup.subtree_control").read_text("ascii").split():
         _leave(base.parent)
         (base.parent / "cgroup.subtree_control").write_text("+memory", "ascii")
@@ -85,11 +91,11 @@ def _leave(group: Path) -> None:
         (group / OWN_LEAF / "cgroup.procs").write_text("0", "ascii")
 
 
-def _base_v1(configured: str) -> Path:
+def _base_v1(configured: str, name: str) -> Path:
     root = cgroup.ROOT / "memory"
     if not (root / "cgroup.procs").exists():
         raise FileNotFoundError(2, "not mounted", str(root))
     own = cgroup.own_group("memory").lstrip("/")
-    base = root / configured.lstrip("/") if configured else root / own / OURS
+    base = root / configured.lstrip("/") if configured else root / own / name
     cgroup.make(base)
     return base

@@ -69,6 +69,7 @@ class Guard:
         for worker in list(self.roster.workers.values()):
             if worker.leaf.slot == slot:
                 self.look(worker)
+                asyncio.get_running_loop().call_later(_CLOSE_LOOK, worker.read_counters)  # an alarm precedes the kill
 
     def look(self, worker: Worker) -> None:
         """Look at a worker's memory; brake it, and end it, if it is suspect."""

@@ -40,19 +40,6 @@ def move(source: str, target: str, step: Callable[[str], None] = nothing) -> Non
     sync_directory(os.path.dirname(source))
 
 
-def write(path: str, text: bytes, mode: int = 0o600) -> None:
-    """Write a small file as a whole, durably. Raises OSError."""
-    new = f"{path}.new"
-    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
-    try:
-        os.write(descriptor, text)
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-    os.rename(new, path)
-    sync_directory(os.path.dirname(path))
-
-
 def make_directory(path: str) -> None:
     """A directory for us alone, made durable. Raises OSError."""
     with contextlib.suppress(FileExistsError):

@@ -78,13 +78,12 @@ class Roster:
                 self._take(found)
         self._parents &= present
 
-    def claimed_by(self, pid: int) -> Worker | None:
+    def claimed_by(self, pid: int) -> None:
         """Somebody has taken a message: if that is a process outside the leaves, it is a worker."""
-        worker = self.workers.get(pid)
-        if worker is None and pid != self.main and pid in self._enforcement.router_pids():
+        if pid not in self.workers and pid != self.main and pid in self._enforcement.router_pids():
             found = process(pid)
-            worker = self._take(found) if found else None
-        return worker
+            if found:
+                self._take(found)
 
     def launched(self, pid: int, slot: int, holding: Holding) -> Worker | None:
         """A process that we have started for one message, in its leaf."""

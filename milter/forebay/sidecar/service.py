@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from forebay.api.process import is_alive
+from forebay.api.process import is_alive, opened
 from forebay.api.router import Confidence, Holding, Message
 from forebay.logs import LOGGER
 from forebay.sidecar import enforce, http, requests, statusfile
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(LOGGER)
 _SCAN: Final = 0.02
+_RECORDS: Final = 0.05
 _SWEEP: Final = 0.5
 _GATE: Final = 0.25
 _SETTLE: Final = 1.0
@@ -67,7 +68,7 @@ class Service:
         self._lock = statusfile.lock(state)
         file_size = router.limits.file_size if router.limits.file_size is not None else adapter.file_size
         bounds = enforce.bounds(router, file_size)
-        self.enforcement, self._why = enforce.enforcement(router, own.limits, bounds)
+        self.enforcement, self._why = enforce.enforcement(router, own.limits, bounds, config.milter.state)
         self.meter = Meter(version)
         self.meter.about(self.enforcement.kind)
         self.journal = Journal(state, step)
@@ -99,6 +100,7 @@ class Service:
         ways_in = ways(router.input, adapter.directories())
         self._gate = Gate(ways_in, adapter, self.examiner, self.cases, self.meter) if ways_in else None
         self._tasks: list[asyncio.Task[None]] = []
+        self._stopped = False
         self._since = int(time.time())
 
     async def run(self, ready: Callable[[], None] = lambda: None) -> None:
@@ -137,6 +139,7 @@ class Service:
             each.cancel()
         if server:
             server.close()
+        self._stopped = True
         self._write_status("stopped")
         self.enforcement.close()
         self.journal.close()
@@ -168,17 +171,23 @@ class Service:
 
     def _listen(self) -> None:
         if self.openlog:
-            self.openlog.took = self.openlog.left = self._touched
+            self.openlog.known = self.roster.workers
+            self.openlog.took = self.roster.claimed_by
+            self.openlog.finished = self.cases.ended_well
             self.openlog.overflowed = self.meter.lost_claims.inc
-            asyncio.get_running_loop().add_reader(self.openlog.fileno(), self.openlog.read)
+            asyncio.get_running_loop().add_reader(self.openlog.fileno(), self._recorded)
 
-    def _touched(self, pid: int) -> None:
-        worker = self.roster.claimed_by(pid)
-        if worker and not worker.order and self.openlog:
-            gone = worker.hold(self.openlog.holdings(pid))
-            self._noted(worker)
-            if gone:
-                self._released(gone)
+    def _recorded(self) -> None:
+        """Something was opened: it is read a moment later, with what follows."""
+        if self.openlog:
+            loop = asyncio.get_running_loop()
+            loop.remove_reader(self.openlog.fileno())
+            loop.call_later(_RECORDS, self._read_records)
+
+    def _read_records(self) -> None:
+        if self.openlog and not self._stopped:
+            self.openlog.read()
+            asyncio.get_running_loop().add_reader(self.openlog.fileno(), self._recorded)
 
     def _noted(self, worker: Worker) -> None:
         if self._page:
@@ -211,22 +220,26 @@ class Service:
             asyncio.get_running_loop().call_soon(self._dispatch.fill)
 
     def _released(self, messages: list[Message]) -> None:
-        for _ in messages:
-            self.cases.ended_well()
+        """Without a record of opened files, what a worker was seen to hold, and is gone, is counted as done."""
+        if not self.openlog:
+            for _ in (each for each in messages if not self._adapter.find(each)):
+                self.cases.ended_well()
 
     def _is_held(self, message: Message) -> bool:
+        if self.openlog:
+            return self.openlog.is_held(message)
         return any(
             each.message.identity == message.identity
             for worker in self.roster.workers.values() for each in worker.holdings
         )  # fmt: skip
 
-    def _moved(self, identity: bytes) -> None:
+    def _moved(self, path: str) -> None:
         """A message was set aside: whoever has it still in hand a moment later would only die of it."""
-        asyncio.get_running_loop().call_later(_MOMENT, self._end_holders, identity)
+        asyncio.get_running_loop().call_later(_MOMENT, self._end_holders, path)
 
-    def _end_holders(self, identity: bytes) -> None:
+    def _end_holders(self, path: str) -> None:
         for worker in list(self.roster.workers.values()):
-            if not worker.order and worker.message and worker.message.identity == identity:
+            if not worker.order and any(each.path == path for each in opened(worker.process.pid, (path,))):
                 self.guard.end(worker, "stop")
 
     def _settle_start(self) -> None:
@@ -257,7 +270,7 @@ class Service:
             self.roster.split()
             self.roster.tidy()
             if self.openlog:
-                self.openlog.prune(self.roster.workers)
+                self.openlog.sweep()
             self.meter.memory.set(self.enforcement.total())
             await asyncio.sleep(max(_SWEEP, _SHARE * (time.process_time() - began)))
 

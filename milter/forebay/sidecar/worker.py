@@ -16,8 +16,8 @@ class Worker:
     """Kept from its first sight to its end.
 
     `launched` is the message that it was started for, if it was. `since` is when it took what it holds (seconds,
-    monotonic), `cpu` its CPU time then (None until that is looked at), `counters` those of its leaf then, `looked_at`
-    those of the last look. `order` is why we ended it; `near_limit` whether its memory was seen near its brake.
+    monotonic), `cpu` its CPU time then (None until that is looked at), `counters` those of its leaf then, `latest`
+    those last read, `looked_at` those that were counted. `order` is why we ended it; `near_limit` whether its memory was seen near its brake.
     """
 
     def __init__(self, process: Process, leaf: Leaf, pidfd: int, launched: Holding | None = None) -> None:
@@ -32,6 +32,7 @@ class Worker:
         self.since = time.monotonic()
         self.cpu: float | None = None
         self.counters: Counters = leaf.counters
+        self.latest: Counters = self.counters
         self.looked_at: Counters = self.counters
         self.evidence: dict[str, object] = {}
         self.near_since = 0.0
@@ -56,11 +57,15 @@ class Worker:
             self.has_held = True
             self.since = time.monotonic()
             self.cpu = None
-            self.counters = self.leaf.counters
+            self.counters = self.latest
             self.near_limit = False
             self.near_since = self.stalled_since = 0.0
             self.evidence = {}
         return [each.message for identity, each in before.items() if identity not in now]
+
+    def read_counters(self) -> None:
+        """Read the counters of its leaf."""
+        self.latest = self.leaf.counters
 
     def note_memory(self) -> None:
         """Take down what it uses, as evidence."""

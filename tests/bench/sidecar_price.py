@@ -1,0 +1,112 @@
+"""What the sidecar costs: CPU with 200 busy workers, and CPU of a good message with and without it.
+
+    python tests/bench/sidecar_price.py [PAIRS [MESSAGES]]
+
+Run it alone on a quiet machine. The stand-in router parses each header with the standard library's email package,
+which takes about as long as an old router in C does.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import statistics
+import sys
+import tempfile
+import time
+from contextlib import suppress
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from sidecar.sidecar_kit import Site, groups
+
+from forebay.api.process import state
+from forebay.sidecar.limits import cgroup
+
+FIELDS = "".join(f"Received: from host{n}.example.org (host{n}.example.org [192.0.2.{n}])\n\tby mx.example.net; "
+                 "Thu, 26 Nov 2026 01:00:00 +0000\n" for n in range(5)) + "".join(
+                 f'Cc: "Person {n}, of Example" <p{n}@example.com>\n' for n in range(10))  # fmt: skip
+
+
+def pids(site: Site) -> list[int]:
+    """All processes in the groups of a site."""
+    return [pid for base in groups(site.root) for leaf in base.glob("*/") for pid in cgroup.pids(leaf)]
+
+
+def cpu(every: list[int]) -> float:
+    return sum(found.cpu for found in map(state, every) if found)
+
+
+def end(site: Site) -> None:
+    """End the sidecar, the router and their groups."""
+    site.stop()
+    for _ in range(100):
+        for pid in pids(site):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        for base in groups(site.root):
+            for leaf in base.glob("*/"):
+                cgroup.remove(leaf)
+            cgroup.remove(base)
+        if not any(each.exists() for each in groups(site.root)):
+            break
+        time.sleep(0.05)
+    if site.router:
+        site.router.wait()
+    shutil.rmtree(site.root)
+
+
+def busy(workers: int, seconds: float) -> float:
+    """The share of one core that the sidecar uses while so many workers have a message in hand."""
+    site = Site(Path(tempfile.mkdtemp()), "new", workers)
+    site.outage.touch()
+    site.start()
+    for number in range(workers):
+        site.put(f"m{number}", "dns")
+    time.sleep(15)
+    assert site.process
+    before = cpu([site.process.pid])
+    time.sleep(seconds)
+    share = (cpu([site.process.pid]) - before) / seconds
+    held = len((site.root / "run" / "claims").read_bytes()) and site.status()
+    print(f"{workers} workers, {held and held['workers']} known: {100 * share:.2f} % of a core", flush=True)
+    end(site)
+    return share
+
+
+def day(messages: int, guarded: bool) -> float:
+    """CPU seconds of a good message: of the router, and of the sidecar where there is one."""
+    site = Site(Path(tempfile.mkdtemp()), "new", 4)
+    site.launch_router()
+    if guarded:
+        site.start(wrap=False)
+    site.wait(lambda: len(pids(site)) >= 5)
+    time.sleep(3)
+    every = pids(site) + ([site.process.pid] if site.process else [])
+    before = cpu(every)
+    for number in range(messages):
+        site.put(f"m{number}", header=FIELDS.rstrip("\n"))
+        if number % 10 == 9:
+            time.sleep(0.1)
+    site.wait(lambda: len(site.delivered()) == messages)
+    used = (cpu(every) - before) / messages
+    end(site)
+    return used
+
+
+def main() -> None:
+    pairs, messages = ([int(each) for each in sys.argv[1:]] + [10, 1000][len(sys.argv) - 1 :])[:2]
+    busy(200, 30.0)
+    ratios = []
+    for number in range(pairs):
+        alone, guarded = (day(messages, each) for each in (False, True))
+        ratios.append(guarded / alone - 1)
+        print(f"pair {number}: {1000 * alone:.2f} ms alone, {1000 * guarded:.2f} ms guarded, {100 * ratios[-1]:+.1f} %",
+              flush=True)  # fmt: skip
+    print(f"median of {pairs} pairs: {100 * statistics.median(ratios):+.1f} %")
+
+
+if __name__ == "__main__":
+    main()
