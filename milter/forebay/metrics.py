@@ -138,6 +138,9 @@ class KeeperMetrics:
         )
         self._reasons = _gauge(store.REASONS, "mostrecent")
         self._known: set[str] = set()
+        self.reasons({store.OTHER: 0})
+        for each in store.KINDS:
+            self.waiting(each, 0, 0, 0.0)
         self.actions = {each: _gauge(store.ACTIONS, "mostrecent").labels(each) for each in store.CLOSED}
         self.fingerprints = {each: _gauge(store.FINGERPRINTS, "mostrecent").labels(each) for each in ("exact", "shape")}
         self.snapshot = _gauge(store.SNAPSHOT, "mostrecent")

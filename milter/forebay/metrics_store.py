@@ -7,6 +7,8 @@ from typing import Final
 from forebay.metrics_spec import Spec
 
 TAKEN: Final = ("entries", "hits", "damaged")
+KINDS: Final = ("mta-hold", "spool")
+OTHER: Final = "other"
 CLOSED: Final = ("released", "deleted", "vanished")
 
 HITS = Spec("forebay_fingerprint_hits_total", "counter", "Messages like one that killed a router.")

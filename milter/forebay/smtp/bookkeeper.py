@@ -18,8 +18,7 @@ from forebay.errors import ForebayError
 from forebay.judge import fingerprints as known
 from forebay.judge.fingerprints import Snapshot
 from forebay.logs import LOGGER
-from forebay.metrics import KeeperMetrics
-from forebay.metrics_store import CLOSED
+from forebay.metrics_store import CLOSED, OTHER
 from forebay.records import Records
 from forebay.store import changes, entries, fingerprints
 from forebay.store.engine import Store, host_of, url_of
@@ -29,6 +28,7 @@ from forebay.store.schema import KINDS, STATES, WAITING
 
 if TYPE_CHECKING:
     from forebay.config import Config
+    from forebay.metrics import KeeperMetrics
     from forebay.smtp.channel import Channel
 
 TURN: Final = 0.04
@@ -43,7 +43,7 @@ _LOG_INTERVAL: Final = 60.0
 class Bookkeeper:
     """Runs for the life of the keeper."""
 
-    def __init__(self, config: Config, channel: Channel) -> None:
+    def __init__(self, config: Config, channel: Channel, metrics: KeeperMetrics) -> None:
         self._config = config
         self._channel = channel
         self._state = Path(config.milter.state)
@@ -51,7 +51,7 @@ class Bookkeeper:
         self._store = Store.of(config)
         self._records = Records(self._state / records.DIRECTORY)
         self._intake = Intake(self._store, self._records, os.geteuid(), config.fingerprints.suspend_after)
-        self._metrics = KeeperMetrics(str(Path(config.milter.runtime, "metrics")))
+        self._metrics = metrics
         self._woken = threading.Event()
         self._follower = follower(url_of(config), self._woken.set)
         self._snapshot = known.read(self._state)
@@ -140,7 +140,8 @@ class Bookkeeper:
             self._metrics.waiting(kind, sum(row[3] for row in mine), size, min((row[5] for row in mine), default=0.0))
         reasons: dict[str, int] = {}
         for row in waiting:
-            reasons[row[2]] = reasons.get(row[2], 0) + row[3]
+            name = row[2] or OTHER
+            reasons[name] = reasons.get(name, 0) + row[3]
         self._metrics.reasons(reasons)
         for state in CLOSED:
             self._metrics.actions[state].set(sum(row[3] for row in rows if row[1] == state))

@@ -42,21 +42,22 @@ def run(config: Config, page: Page, listening: socket.socket | None, channel: Ch
     """Work until the line to the supervisor ends. Without `listening`, nothing is answered over HTTP."""
     settings = config.milter
     become(settings.user)
+    counted = metrics.KeeperMetrics(str(Path(settings.runtime, "metrics")))
     if listening:
         server = _Server(Path(settings.runtime), page, listening)
         threading.Thread(target=server.serve_forever, name="http", daemon=True).start()
-    threading.Thread(target=_keep_books, args=(config, channel), name="books", daemon=True).start()
+    threading.Thread(target=_keep_books, args=(config, channel, counted), name="books", daemon=True).start()
     while channel.receive() is not None:
         pass
     os._exit(os.EX_OK)
 
 
-def _keep_books(config: Config, channel: Channel) -> None:
+def _keep_books(config: Config, channel: Channel, counted: metrics.KeeperMetrics) -> None:
     """A failure that nobody foresaw ends the keeper, which is replaced, with back-off."""
     try:
         from forebay.smtp.bookkeeper import Bookkeeper  # noqa: PLC0415 - the store is imported here, and nowhere else in the milter
 
-        Bookkeeper(config, channel).run()
+        Bookkeeper(config, channel, counted).run()
     except BaseException:
         logging.getLogger(LOGGER).exception("the keeper of the store gave up")
     os._exit(os.EX_SOFTWARE)

@@ -34,6 +34,9 @@ SECTIONS: Final = {
     "policy": "Policy",
     "policy.exempt": "Exempt",
     "plugins": "Plugins",
+    "store": "Store",
+    "quarantine": "Quarantine",
+    "fingerprints": "Fingerprints",
     "log": "Log",
 }
 
