@@ -159,6 +159,10 @@ class Records:
         """It is in the store: move it out of the way."""
         (self._directory / NEW / record_id).rename(self._directory / KEPT / record_id)
 
+    def take_back(self, record_id: str) -> None:
+        """The store has lost it: it is new again."""
+        (self._directory / KEPT / record_id).rename(self._directory / NEW / record_id)
+
     def drop(self, record_id: str, folder: str = KEPT) -> None:
         """Remove one that nobody needs any more, if it is there."""
         (self._directory / folder / record_id).unlink(missing_ok=True)

@@ -9,7 +9,6 @@ import pytest
 
 from fleet.postgres_kit import Postgres, postgres
 from forebay.store.engine import Store
-from sidecar.conftest import clean_up
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,13 +19,6 @@ def server() -> Iterator[Postgres]:
     """A running server."""
     with postgres() as running:
         yield running
-
-
-@pytest.fixture(autouse=True)
-def _no_groups_left() -> Iterator[None]:
-    """The routers' groups are removed, and what is in them ended."""
-    yield
-    clean_up()
 
 
 @pytest.fixture

@@ -6,21 +6,21 @@ import os
 import shutil
 import signal
 import subprocess
-
 import time
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from forebay.testing import MilterService, milter_service
-from forebay.testing.message import Message
 from mta.quarantine_kit import CLERK, Desk
+from sidecar.conftest import clean_up
 from sidecar.sidecar_kit import Site
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
+    from forebay.testing.message import Message
     from forebay.testing.milter_client import Answer
 
 DEADLINE: Final = 60.0
@@ -54,7 +54,9 @@ class Host:
 
 
 @contextmanager
-def host(name: str, root: Path, url: str = "", style: str = "new", *, router: bool = True, more: str = "") -> Iterator[Host]:
+def host(
+    name: str, root: Path, url: str = "", style: str = "new", *, router: bool = True, more: str = ""
+) -> Iterator[Host]:
     """Run one until the end of the block."""
     shared = f'{TAG_ALL}\n[store]\nurl = "{url}"\nhost = "{name}"\n[fingerprints]\nadditions_per_hour = 0\n{more}\n'
     with ExitStack() as stack:
@@ -68,12 +70,15 @@ def host(name: str, root: Path, url: str = "", style: str = "new", *, router: bo
         shutil.rmtree(root / "state")
         (root / "state").symlink_to(milter.folder / "state")  # one state directory for all services of a host
         if router:
+            stack.callback(clean_up, root)
             site.start()
             stack.callback(_stop, site)
         config = site.write_config()
         desk = Desk(config, dict(os.environ))
         with (root / "clerk.log").open("ab") as log:
-            clerk = subprocess.Popen((*CLERK, "--config", str(config)), stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            clerk = subprocess.Popen(
+                (*CLERK, "--config", str(config)), stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
         stack.callback(_end, clerk)
         yield Host(name, site, milter, desk)
 
@@ -85,5 +90,3 @@ def _stop(site: Site) -> None:
 def _end(process: subprocess.Popen[bytes]) -> None:
     process.send_signal(signal.SIGTERM)
     process.wait(20)
-
-

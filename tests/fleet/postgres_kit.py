@@ -11,7 +11,7 @@ import tempfile
 import time
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import psycopg
 
@@ -54,7 +54,9 @@ class Postgres:
         if os.geteuid() == 0:
             account = pwd.getpwnam(OWNER)
             os.chown(self.folder, account.pw_uid, account.pw_gid)
-        self._run("initdb", "-D", str(self.folder / "data"), "-U", "forebay", "-A", "trust", "-N", "-E", "UTF8", "--locale=C")
+        self._run(
+            "initdb", "-D", str(self.folder / "data"), "-U", "forebay", "-A", "trust", "-N", "-E", "UTF8", "--locale=C"
+        )
         self.start()
         with psycopg.connect(self._maintenance, autocommit=True) as connection:
             connection.execute("CREATE DATABASE forebay")
@@ -72,10 +74,11 @@ class Postgres:
         while True:
             try:
                 psycopg.connect(self._maintenance, connect_timeout=5).close()
-                return
             except psycopg.OperationalError:
                 assert time.monotonic() < until, (self.folder / "log").read_text()
                 time.sleep(0.05)
+            else:
+                return
 
     def stop(self, number: signal.Signals = signal.SIGINT) -> None:
         """End it and all connections to it (SIGINT: fast shutdown)."""
@@ -87,10 +90,19 @@ class Postgres:
     def cut(self) -> None:
         """End every connection but our own."""
         with psycopg.connect(self.dsn, autocommit=True) as connection:
-            connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname = 'forebay'")
+            connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname = 'forebay'"
+            )
 
     def _run(self, program: str, *arguments: str) -> None:
-        subprocess.run([str(self._bin / program), *arguments], check=True, capture_output=True, cwd="/", env=self._environment, **_as_owner())
+        subprocess.run(
+            [str(self._bin / program), *arguments],
+            check=True,
+            capture_output=True,
+            cwd="/",
+            env=self._environment,
+            **_as_owner(),
+        )
 
 
 @contextmanager
@@ -115,7 +127,7 @@ def _programs() -> tuple[Path, dict[str, str]]:
     return tree / "usr/lib/postgresql/15/bin", environment | {"LD_LIBRARY_PATH": library_path(tree)}
 
 
-def _as_owner() -> dict[str, object]:
+def _as_owner() -> dict[str, Any]:
     if os.geteuid() != 0:
         return {}
     account = pwd.getpwnam(OWNER)

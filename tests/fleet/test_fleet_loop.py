@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from fleet.postgres_kit import Postgres
     from forebay.store.engine import Store
-    from sidecar.conftest import Site
+    from sidecar.sidecar_kit import Site
 
 ROUNDS: Final = 50 if os.environ.get("FOREBAY_TESTS_LONG") else 6
 EVIL: Final = ['"joe{}@example.com', "a@b@c{}@example.com", "<joe{}@example.com", "joe{}@[192.0.2.1"]
@@ -59,7 +59,11 @@ def death_to_hold(dying: Host, asked: Host, number: int) -> float:
 def report(what: str, times: list[float]) -> None:
     """Print the median and the worst."""
     times.sort()
-    figures = {"rounds": len(times), "median_ms": round(1000 * times[len(times) // 2]), "worst_ms": round(1000 * times[-1])}
+    figures = {
+        "rounds": len(times),
+        "median_ms": round(1000 * times[len(times) // 2]),
+        "worst_ms": round(1000 * times[-1]),
+    }
     print(what, json.dumps(figures))
 
 
@@ -132,7 +136,12 @@ def test_a_release_asked_for_on_one_host_is_carried_out_by_the_other(
         b.desk.run("quarantine", "release", entry)  # nobody acts while the sidecar of a is away
         assert [each.state for each in a.site.entries()] == ["aside"]
         a.site.start()
-        _await(lambda: [each["state"] for each in b.desk.entries("--host", "a", "--all") if each["id"] == entry] == ["released"])
+        _await(
+            lambda: (
+                [each["state"] for each in b.desk.entries("--host", "a", "--all") if each["id"] == entry]
+                == ["released"]
+            )
+        )
         assert a.site.entries()[0].id == entry
         assert inode > 0
 

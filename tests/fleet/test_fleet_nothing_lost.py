@@ -11,7 +11,7 @@ import time
 from collections import Counter
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Self
 
 import psycopg
 import sqlalchemy as sa
@@ -51,7 +51,7 @@ class Load:
         self._lock = threading.Lock()
         self._threads = [threading.Thread(target=self._send) for _ in range(SENDERS)]
 
-    def __enter__(self) -> Load:
+    def __enter__(self) -> Self:
         for each in self._threads:
             each.start()
         return self

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,10 +16,12 @@ from forebay.store import changes, entries, fingerprints, requests
 from forebay.store.engine import Store, StoreError, StoreVersionError
 from forebay.store.follow import follower
 from forebay.store.intake import Intake
-from forebay.store.schema import AUDIT, DETAIL, ENTRY, METADATA
+from forebay.store.schema import AUDIT, DETAIL, ENTRY, METADATA, STATES
 from unit.store.stores import AT, record
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from fleet.postgres_kit import Postgres
 
 MANY = 100_000
@@ -63,7 +64,14 @@ def test_records_are_taken_in_once_and_in_order(any_store: Store, tmp_path: Path
 
 def test_filters_find_what_they_name(any_store: Store, tmp_path: Path) -> None:
     """By time, validator, cause, client, sender, recipient, fingerprint, host, kind and state; % is no wildcard."""
-    odd = record(5, sender=b"<A%b_c@odd.example>", host="b", client="2001:db8::1", recipients=(b"<ann@example.net>",), shape="ab" * 16)
+    odd = record(
+        5,
+        sender=b"<A%b_c@odd.example>",
+        host="b",
+        client="2001:db8::1",
+        recipients=(b"<ann@example.net>",),
+        shape="ab" * 16,
+    )
     taken(any_store, tmp_path / "records", *(record(number) for number in range(5)), odd)
     odd_only = [
         {"since": AT + 4.5}, {"host": "b"}, {"client": "2001:db8"}, {"sender": "a%B_C@"}, {"recipient": "ann@"},
@@ -72,7 +80,14 @@ def test_filters_find_what_they_name(any_store: Store, tmp_path: Path) -> None:
     for given in odd_only[:-1]:
         with any_store.read() as db:
             assert [each.id for each in entries.find(db, entries.Filter(**given), entries.Page())] == [odd.id]  # type: ignore[arg-type]  # by name
-    nothing = [{"until": AT}, {"validator": "address"}, {"cause": "x"}, {"sender": "jane%example"}, {"kind": "spool"}, {"states": ("held",)}]
+    nothing = [
+        {"until": AT},
+        {"validator": "address"},
+        {"cause": "x"},
+        {"sender": "jane%example"},
+        {"kind": "spool"},
+        {"states": ("held",)},
+    ]
     for given in nothing:
         with any_store.read() as db:
             assert entries.find(db, entries.Filter(**given), entries.Page()) == []  # type: ignore[arg-type]  # by name
@@ -115,7 +130,10 @@ def test_retention_never_removes_what_waits(any_store: Store, tmp_path: Path) ->
     with any_store.write() as db:
         changes.set_state(db, entries.get(db, made[0].id), "vanished", "a")
         assert changes.forget(db, time.time() + 1) == 1
-        assert [each.id for each in entries.find(db, entries.Filter(states=entries.STATES), entries.Page())] == [made[1].id, made[2].id]
+        assert [each.id for each in entries.find(db, entries.Filter(states=STATES), entries.Page())] == [
+            made[1].id,
+            made[2].id,
+        ]
 
 
 def test_a_fingerprint_lives_expires_and_is_revoked(any_store: Store) -> None:
@@ -265,7 +283,7 @@ def test_a_list_of_many_is_quick(any_store: Store) -> None:
         with any_store.write() as db:
             db.execute(sa.text("ANALYZE"))
     wanted = [
-        {}, {"states": entries.STATES}, {"since": AT + 99_000}, {"until": AT + 10}, {"validator": "validator-7"},
+        {}, {"states": STATES}, {"since": AT + 99_000}, {"until": AT + 10}, {"validator": "validator-7"},
         {"cause": "validator-7"}, {"client": "192.0.3.9"}, {"sender": "user77777@"}, {"recipient": "nobody@"},
         {"fingerprint": f"{77:032x}"}, {"host": "h3"}, {"kind": "spool"},
     ]  # fmt: skip

@@ -9,7 +9,6 @@ import subprocess
 import sys
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from mta.private_site import eventually
@@ -17,6 +16,7 @@ from mta.private_site import site as private_site
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from mta.private_site import Site
 
@@ -62,6 +62,7 @@ class Desk:
 
     def await_state(self, entry: str, state: str) -> None:
         """Wait until an entry is in this state."""
+
         def states() -> dict[str, str]:
             return {each["id"]: each["state"] for each in self.entries("--all")}
 
@@ -72,7 +73,11 @@ class Desk:
         """Run the sidecar's clerk until the end of the block."""
         with self.config.with_suffix(".clerk").open("ab") as log:
             process = subprocess.Popen(
-                (*CLERK, "--config", str(self.config)), env=self.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                (*CLERK, "--config", str(self.config)),
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
             )
         try:
             yield process

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from fleet.fleet_kit import host
@@ -15,6 +14,7 @@ from mta.private_site import CACHE, DEADLINE, REFUSED, SENDER, eventually, messa
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     import pytest
 
@@ -54,7 +54,7 @@ class Chain:
             queue_id = self.send(data, recipient).last.queue_id
             at = time.time()
             if f"{queue_id}: quarantine: fingerprint" in self.host.milter.log():
-                eventually(lambda: queue_id in self.postfix.held())
+                eventually(lambda queue_id=queue_id: queue_id in self.postfix.held())  # type: ignore[misc]  # a default binds it
                 return at
             assert time.monotonic() < until
 

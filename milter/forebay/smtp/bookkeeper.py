@@ -58,6 +58,7 @@ class Bookkeeper:
         self._is_full = self._snapshot.is_full
         self._log = logging.getLogger(LOGGER)
         self._logged = 0.0
+        self._is_recovered = False
         self._seen = -1
         self._survey_at = self._reread_at = self._retention_at = 0.0
         self._delay = TURN
@@ -78,6 +79,12 @@ class Bookkeeper:
 
     def _turn(self, now: float) -> bool:
         """Do what there is to do; whether there is more of it."""
+        if not self._is_recovered:
+            if missing := self._intake.recover():
+                self._log.warning(
+                    "the store did not know %d records of messages that wait; they are taken in again", missing
+                )
+            self._is_recovered = True
         more = self._take()
         if now >= self._retention_at:
             self._retain()

@@ -19,7 +19,7 @@ from forebay.records import NEW, Record, RecordError
 from forebay.store import fingerprints
 from forebay.store.changes import FOREBAY, audit
 from forebay.store.entries import pack_findings, pack_header
-from forebay.store.schema import ANNOUNCED, DETAIL, ENTRY, MTA_HOLD
+from forebay.store.schema import ANNOUNCED, DETAIL, ENTRY, MTA_HOLD, WAITING
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -80,6 +80,28 @@ class Intake:
                 else:
                     self._records.drop(each.id, NEW)
         return taken
+
+    def recover(self) -> int:
+        """Take in again what this host has records of and the store does not know; how many those are.
+
+        A store that was lost is made again; a record that nobody needs any more is removed.
+        """
+        kept = self._records.kept()
+        missing = 0
+        for start in range(0, len(kept), BATCH):
+            batch = kept[start : start + BATCH]
+            with self._store.read() as db:
+                states = {
+                    row.id: row.state
+                    for row in db.execute(sa.select(ENTRY.c.id, ENTRY.c.state).where(ENTRY.c.id.in_(batch)))
+                }
+            for each in batch:
+                if each not in states:
+                    self._records.take_back(each)
+                    missing += 1
+                elif states[each] not in WAITING:
+                    self._records.drop(each)
+        return missing
 
     def _read(self, record_id: str) -> Record | None:
         try:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Final
 import pytest
 import spamassassin
 
-from forebay.config import Config, Exempt, Fingerprints, Policy
+from forebay.config import Config, Exempt, Policy
+from forebay.config_store import Fingerprints
 from forebay.judge import fingerprints
 from forebay.judge.fingerprints import Snapshot, load_judge_and_matcher
 from forebay.message.envelope import Envelope
@@ -53,7 +54,9 @@ def action(message: Message, judge: Judge = JUDGE, matcher: Matcher = MATCHER) -
     return matcher.match(verdict, message.fields, envelope(message), message.body)[0].action
 
 
-def knowing(config: Config, *, exact: Iterable[bytes | None] = (), shape: Iterable[bytes | None] = ()) -> tuple[Judge, Matcher]:
+def knowing(
+    config: Config, *, exact: Iterable[bytes | None] = (), shape: Iterable[bytes | None] = ()
+) -> tuple[Judge, Matcher]:
     """A judge and a matcher that know these."""
     judge, matcher = load_judge_and_matcher(config)
     matcher.snapshot = Snapshot(
@@ -92,7 +95,9 @@ def test_a_variant_of_a_killer_is_known_by_its_shape(name: str) -> None:
     assert action(VARIANTS[name], judge, matcher) is Action.QUARANTINE
 
 
-@pytest.mark.parametrize(("configured", "expected"), [("quarantine", Action.QUARANTINE), ("reject", Action.REJECT), ("tag", Action.TAG)])
+@pytest.mark.parametrize(
+    ("configured", "expected"), [("quarantine", Action.QUARANTINE), ("reject", Action.REJECT), ("tag", Action.TAG)]
+)
 def test_the_action_is_the_configured_one(configured: str, expected: Action) -> None:
     """An exact match makes of a good message what the configuration says."""
     config = Config(fingerprints=Fingerprints(action=configured))  # type: ignore[arg-type]  # one of them
@@ -146,11 +151,29 @@ def test_a_resend_storm_of_a_killer_suspends_nothing() -> None:
 def killers(number: int) -> list[Message]:
     """Killers of as many kinds."""
     chance = random.Random(6)
-    pieces = [b"[[] ", b'"" ', b"<> ", b"(( ", b"a@b@c ", b"<a ", b":; ", b"[a@ ", b'"<', b"@@ ", b"a:b ", b"((", b"\\ ", b">> ", b"<<"]
+    pieces = [
+        b"[[] ",
+        b'"" ',
+        b"<> ",
+        b"(( ",
+        b"a@b@c ",
+        b"<a ",
+        b":; ",
+        b"[a@ ",
+        b'"<',
+        b"@@ ",
+        b"a:b ",
+        b"((",
+        b"\\ ",
+        b">> ",
+        b"<<",
+    ]
     names = [b"To", b"Cc", b"Reply-To", b"From", b"Bcc", b"Resent-To"]
     made: dict[bytes, Message] = {}
     while len(made) < number:
-        value = b" x " + chance.choice(pieces) * chance.choice([1, 3, 9, 30, 90]) + chance.choice(pieces) + b"y@example.com"
+        value = (
+            b" x " + chance.choice(pieces) * chance.choice([1, 3, 9, 30, 90]) + chance.choice(pieces) + b"y@example.com"
+        )
         message = changed(b"To", b" joe@example.com")
         fields = (*message.fields, (chance.choice(names), value))
         found = Message(fields)
@@ -191,13 +214,26 @@ def test_no_harmless_malformed_mail_has_a_killers_shape(known: tuple[Judge, Matc
     judge, matcher = known
     chance = random.Random(7)
     words = [b"Ann", b"Bob B.", b"=?utf-8?q?J=C3=B6rg?=", b"sales", b"M\xfcller", b"O'Neill", b"Dr. Who", b"a.b.", b""]
-    dates = [b" 3 Nov 2025 10:00", b" Mon, 03-Nov-25 10:00:00 GMT", b" Montag, 3. November", b" Mon, 3 Nov 2025 10:00:00 +0000", b""]
+    dates = [
+        b" 3 Nov 2025 10:00",
+        b" Mon, 03-Nov-25 10:00:00 GMT",
+        b" Montag, 3. November",
+        b" Mon, 3 Nov 2025 10:00:00 +0000",
+        b"",
+    ]
     ids = [b" <1@x>", b" 1@x", b" <1>", b" <>", b" <a b@c>", b" <1@x><2@y>"]
     found = 0
     for _ in range(10_000):
         person = b" %s <%s@example.org>" % (chance.choice(words), chance.choice([b"ann", b"bob.b", b"x_y"]))
-        fields = [(b"From", person), (b"To", chance.choice([person, b" ann@example.org;", b" ann@example.org,", b" undisclosed-recipients:;"]))]
-        fields += [(b"Date", chance.choice(dates)), (b"Message-ID", chance.choice(ids)), (b"Subject", b" " + chance.choice(words))]
+        fields = [
+            (b"From", person),
+            (b"To", chance.choice([person, b" ann@example.org;", b" ann@example.org,", b" undisclosed-recipients:;"])),
+        ]
+        fields += [
+            (b"Date", chance.choice(dates)),
+            (b"Message-ID", chance.choice(ids)),
+            (b"Subject", b" " + chance.choice(words)),
+        ]
         fields += [(b"Received", b" from a"), (b"X Bad", b" y")][: chance.randrange(3)]
         message = Message(tuple(fields))
         verdict = judge.judge(message.fields, envelope(message))

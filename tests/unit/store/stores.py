@@ -7,7 +7,9 @@ from typing import Final
 from forebay.records import Record, RecordedFinding, new_id
 
 AT: Final = 1_795_000_000.0
-FINDING: Final = RecordedFinding("address-multiple-at", b"To", 1, 5, 6, "second @ in an address at byte 6", "quarantine")
+FINDING: Final = RecordedFinding(
+    "address-multiple-at", b"To", 1, 5, 6, "second @ in an address at byte 6", "quarantine"
+)
 
 
 def record(number: int = 0, **changed: object) -> Record:

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from forebay import records
-from forebay.records import RecordError, RecordedFinding, Records, bounded, is_id, new_id, parse
+from forebay.records import RecordedFinding, RecordError, Records, bounded, is_id, new_id, parse
 from unit.store.stores import AT, record
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 BYTES = st.binary(max_size=40)
 
@@ -43,7 +41,9 @@ def test_no_bytes_are_taken_for_a_record(data: bytes) -> None:
         parse(data, new_id(AT))
 
 
-@pytest.mark.parametrize("name", ["id", "at", "host", "queue_id", "sender", "recipients", "size", "findings", "header", "shape", "version"])
+@pytest.mark.parametrize(
+    "name", ["id", "at", "host", "queue_id", "sender", "recipients", "size", "findings", "header", "shape", "version"]
+)
 @pytest.mark.parametrize("value", [None, True, -1, 1e300, [], {}, "\x1b[2J", "\u20ac", [[1]], "x" * 5000])
 def test_a_member_of_another_kind_is_refused(name: str, value: Any) -> None:
     """A record in which one member is not what it has to be is no record, or still a harmless one."""
@@ -82,7 +82,10 @@ def test_only_a_plain_file_of_the_owner_is_read(folder: Records, tmp_path: Path)
             folder.read(name)
 
 
-@pytest.mark.parametrize("name", ["", "..", "../new/x", "1a215ab8964d58f9850", "1A215AB8964D58F98500", "1a215ab8964d58f98500\n", "/etc/passwd"])
+@pytest.mark.parametrize(
+    "name",
+    ["", "..", "../new/x", "1a215ab8964d58f9850", "1A215AB8964D58F98500", "1a215ab8964d58f98500\n", "/etc/passwd"],
+)
 def test_no_other_name_is_an_id(name: str) -> None:
     """An id never leads anywhere else."""
     assert not is_id(name)
@@ -94,7 +97,9 @@ def test_ids_sort_by_time() -> None:
     assert len({new_id(AT) for _ in range(10_000)}) == 10_000
 
 
-def test_what_cannot_be_written_leaves_nothing(folder: Records, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_cannot_be_written_leaves_nothing(
+    folder: Records, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A failing fsync is an error for the one who answers the MTA, and no file is left."""
 
     def fail(_: int) -> None:
@@ -112,7 +117,7 @@ def test_it_is_synced_before_it_has_its_name(folder: Records, monkeypatch: pytes
     sync = os.fsync
 
     def watch(descriptor: int) -> None:
-        seen.append((os.readlink(f"/proc/self/fd/{descriptor}"), folder.new()))
+        seen.append((str(Path(f"/proc/self/fd/{descriptor}").readlink()), folder.new()))
         sync(descriptor)
 
     monkeypatch.setattr(os, "fsync", watch)
