@@ -129,7 +129,8 @@ def test_a_reload_takes_effect(seen: dict[str, Any]) -> None:
 
 
 def test_the_watchdog_and_the_death_of_a_worker(seen: dict[str, Any]) -> None:
-    """The manager hears of the service as often as it wants, and sees nothing of a worker that was killed."""
+    """The manager hears of the service again and again, and sees nothing of a worker that was killed."""
+    assert seen["heard of again"]
     assert seen["after a worker's death"] == ["active", True, "0", "ACCEPT"]
 
 

@@ -79,7 +79,7 @@ class Installed:
     def write(self, path: Path) -> None:
         """Put the content at `path`, whole or not at all. Raises RightsError, FileError."""
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            _make_readable(path.parent)
             file, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
             try:
                 with os.fdopen(file, "wb") as out:
@@ -113,6 +113,15 @@ def everything(root: Path, program: str) -> list[Installed]:
         found.append(Installed(root / place, _signed(_for_postfix(text, is_there=has_postfix).encode())))
     found.append(Installed(root / CONFIG, _signed(_example().encode())))
     return found
+
+
+def _make_readable(folder: Path) -> None:
+    """Make a directory and those above it, for all to read whatever the umask: the service is not root."""
+    if folder.is_dir():
+        return
+    _make_readable(folder.parent)
+    folder.mkdir()
+    folder.chmod(0o755)
 
 
 def _for_postfix(text: str, *, is_there: bool) -> str:

@@ -13,8 +13,9 @@ from forebay.message.header import Header
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from forebay.judge.budget import Budget
     from forebay.judge.guard import Enabled
-    from forebay.judge.plan import Budget, Plan
+    from forebay.judge.plan import Plan
     from forebay.judge.policy import Exemptions
     from forebay.judge.verdict import Verdict
     from forebay.message.diagnosis import Defect, Diagnosis, Peak

@@ -14,6 +14,7 @@ from forebay.api import (
     FieldValidator,
     HeaderValidator,
 )
+from forebay.judge.budget import Budget, Levels
 from forebay.judge.quick import few_quotes, quick, short, trusts_words
 from forebay.message.finding import Action
 from forebay.message.grammars import GRAMMARS
@@ -28,18 +29,6 @@ if TYPE_CHECKING:
 
 BODY_START = frozenset({"line-without-colon", "leading-continuation", "separator-missing"})
 """Defects that show in the first bytes of the body."""
-
-Levels = tuple[tuple[int, Action], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Budget:
-    """A number that must not be exceeded, with its levels, the most severe first; up to `lowest` nothing is found."""
-
-    validator: Enabled
-    unit: str
-    levels: Levels
-    lowest: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +45,17 @@ class FieldPlan:
     coded: tuple[Enabled, ...]
 
 
+HEADER_MEASURES = (
+    "header-bytes",
+    "header-fields",
+    "received-fields",
+    "dkim-fields",
+    "address-field-repeats",
+    "author-field-bytes",
+)
+"""Measures of the header that are taken for budgets only; the sizes of names and fields tell where to look closer."""
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """Everything that the runner looks up while it judges a message."""
@@ -68,6 +68,7 @@ class Plan:
     envelope: tuple[Enabled, ...]
     body: tuple[Enabled, ...]
     enabled: tuple[Enabled, ...]
+    floors: Mapping[str, int]
     quick_path: int
     short: int
     trusts_words: bool
@@ -113,10 +114,16 @@ def make_plan(validators: Sequence[tuple[Validator, Enabled]]) -> Plan:
         envelope=_of_kind(validators, EnvelopeValidator),
         body=_of_kind(validators, BodyStartValidator),
         enabled=tuple(enabled for _, enabled in validators),
+        floors={measure: _floor(measure, by_measure) for measure in HEADER_MEASURES},
         short=short(by_measure),
         trusts_words=trusts_words(by_measure),
         quick_path=min(quick(b"mail from", by_measure), quick(b"rcpt to", by_measure)),
     )
+
+
+def _floor(measure: str, budgets: Mapping[str, tuple[Budget, ...]]) -> int:
+    """The value of a measure of the header up to which no budget is exceeded."""
+    return min((budget.lowest for budget in budgets.get(measure, ())), default=sys.maxsize)
 
 
 def _levels(validator: BudgetValidator) -> Levels:

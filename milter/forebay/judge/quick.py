@@ -15,7 +15,7 @@ from forebay.message.rfc2047 import MOST_WORDS
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from forebay.judge.plan import Budget
+    from forebay.judge.budget import Budget
 
     Budgets = Mapping[str, tuple[Budget, ...]]
 

@@ -20,7 +20,7 @@ from forebay.message.diagnosis import Diagnosis
 from forebay.message.finding import Action
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from forebay.judge.guard import Enabled
     from forebay.judge.plan import FieldPlan, Plan
@@ -129,7 +129,7 @@ class Judge:
         plan = self._plan
         names = [name.lower() for name, _ in case.fields]
         values = [value for _, value in case.fields]
-        measured = self._scan(case, b"", -1, _measure, (names, values))
+        measured = self._scan(case, b"", -1, _measure, (names, values, plan.floors))
         if case.is_decided:
             return
         self._look_at_lines(case, values, measured)
@@ -162,8 +162,8 @@ class Judge:
 
     def _look_at_fields(self, case: Case, names: list[bytes], values: list[bytes]) -> None:
         plan_of, other = self._plan.by_name.get, self._plan.other
-        for index, value in enumerate(values):
-            plan = plan_of(names[index], other)
+        for index, (name, value) in enumerate(zip(names, values, strict=True)):
+            plan = plan_of(name, other)
             if plan is None:
                 if b"=?" in value:
                     self._look_at_encoded_words(case, index)
@@ -248,9 +248,8 @@ def _start_of_body(given: tuple[bytes, frozenset[bytes]]) -> Diagnosis:
     return body_start.diagnose(*given)
 
 
-def _measure(given: tuple[list[bytes], list[bytes]]) -> Diagnosis:
-    names, values = given
-    return measures.measure(names, values)
+def _measure(given: tuple[list[bytes], list[bytes], Mapping[str, int]]) -> Diagnosis:
+    return measures.measure(*given)
 
 
 def _strays(names: list[bytes]) -> Diagnosis:

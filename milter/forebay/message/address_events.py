@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from forebay.message import pattern
+from forebay.message.address_literal import is_address_literal
 from forebay.message.address_table import BANG, COMMA, EIGHT, GREATER, LESS, SEMI, State
-from forebay.message.rfc5321 import is_address_literal
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -5,9 +5,13 @@ Field names are looked at here too (RFC 5322 section 3.6.8): a header with a wro
 
 from __future__ import annotations
 
-from typing import Final
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
 
 from forebay.message.diagnosis import Diagnosis
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 ADDRESS_NAMES: Final = frozenset({
     b"from", b"sender", b"reply-to", b"to", b"cc", b"bcc",
@@ -28,19 +32,28 @@ _COUNTED: Final = {b"received": "received-fields", b"dkim-signature": "dkim-fiel
 _INTERESTING: Final = ADDRESS_NAMES | frozenset(_COUNTED)
 
 
-def measure(names: list[bytes], values: list[bytes]) -> Diagnosis:
-    """Measure a header by the names of its fields, in lower case, and their values."""
+NO_FLOORS: Final[Mapping[str, int]] = MappingProxyType({})
+
+
+def measure(names: list[bytes], values: list[bytes], floors: Mapping[str, int] = NO_FLOORS) -> Diagnosis:
+    """Measure a header by the names of its fields, in lower case, and their values.
+
+    A value that is not above the floor of its measure is of interest to nobody, and is left out.
+    """
     diagnosis = Diagnosis()
+    floor = floors.get
     if not names:
         return diagnosis
     name_sizes, sizes = list(map(len, names)), list(map(len, values))
     longest_name, longest = max(name_sizes), max(sizes)
     total = sum(name_sizes) + sum(sizes) + 2 * len(names)  # the colon and the line's end
-    diagnosis.measure("header-bytes", total, 0, 0)
-    diagnosis.measure("header-fields", len(names), 0, 0)
+    if total > floor("header-bytes", 0):
+        diagnosis.measure("header-bytes", total, 0, 0)
+    if len(names) > floor("header-fields", 0):
+        diagnosis.measure("header-fields", len(names), 0, 0)
     diagnosis.measure("field-bytes", longest, 0, longest, sizes.index(longest))
     diagnosis.measure("name-bytes", longest_name, 0, 0, name_sizes.index(longest_name))
-    _look_at_known(names, sizes, diagnosis)
+    _look_at_known(names, sizes, floors, diagnosis)
     if b"".join(names).translate(None, _NAME_OCTETS) or not min(name_sizes):
         for index, name in enumerate(names):
             if not name or name.translate(None, _NAME_OCTETS):
@@ -48,16 +61,21 @@ def measure(names: list[bytes], values: list[bytes]) -> Diagnosis:
     return diagnosis
 
 
-def _look_at_known(names: list[bytes], sizes: list[int], diagnosis: Diagnosis) -> None:
+def _look_at_known(names: list[bytes], sizes: list[int], floors: Mapping[str, int], diagnosis: Diagnosis) -> None:
     """The fields that are counted, and the size of those that name an author."""
+    floor = floors.get
     repeats: dict[bytes, int] = {}
     for name in [name for name in names if name in _INTERESTING]:
         repeats[name] = repeats.get(name, 0) + 1
     for name, count in repeats.items():
-        place = len(names) - 1 - names[::-1].index(name) if count > 1 else -1
-        diagnosis.measure(_COUNTED.get(name, "address-field-repeats"), count, 0, 0, place)
+        kind = _COUNTED.get(name, "address-field-repeats")
+        if count > floor(kind, 0):
+            place = len(names) - 1 - names[::-1].index(name) if count > 1 else -1
+            diagnosis.measure(kind, count, 0, 0, place)
+    largest = floor("author-field-bytes", 0)
     for author in AUTHOR_NAMES & repeats.keys():
         index = -1
         for _ in range(repeats[author]):
             index = names.index(author, index + 1)
-            diagnosis.measure("author-field-bytes", sizes[index], 0, sizes[index], index)
+            if sizes[index] > largest:
+                diagnosis.measure("author-field-bytes", sizes[index], 0, sizes[index], index)

@@ -18,11 +18,18 @@ ENTRIES: Final = 32
 """Messages of one worker whose judging is recorded at once; more are judged unrecorded."""
 
 _HEAD: Final = struct.Struct("=IIQ")  # pid, sessions, process CPU at the last beat
-_ENTRY: Final = struct.Struct("=II16s64sQQ")  # state, thread, header digest, validator, start, CPU used
+_ENTRY: Final = struct.Struct("=B3xI16s64sQQ")  # state, thread, header digest, validator, start, CPU used
+_OWN, _INSIDE = 1, 2  # states: forebay's own code runs, or the validator
+_DIGEST, _NAME, _NAME_SIZE = 8, 24, 64  # where an entry has them
 _SESSIONS: Final = struct.Struct("=I")
 _HEAD_SIZE: Final = 64
 _ENTRY_SIZE: Final = 128
 _SLOT_SIZE: Final = _HEAD_SIZE + ENTRIES * _ENTRY_SIZE
+
+
+def padded(validator: str) -> bytes:
+    """A validator's id as an entry holds it."""
+    return validator.encode()[:_NAME_SIZE].ljust(_NAME_SIZE, b"\0")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +86,24 @@ class Slot:
     def write_entry(self, index: int, record: Record) -> None:
         """Note a message that is being judged."""
         where = self._offset + _HEAD_SIZE + index * _ENTRY_SIZE
-        name = record.validator.encode()[:64]
-        _ENTRY.pack_into(self._bytes, where, 1, record.thread, record.digest, name, record.started, record.cpu)
+        name = record.validator.encode()[:_NAME_SIZE]
+        state = _INSIDE if name else _OWN
+        _ENTRY.pack_into(self._bytes, where, state, record.thread, record.digest, name, record.started, record.cpu)
+
+    def write_digest(self, index: int, digest: bytes) -> None:
+        """Note the header that is being judged."""
+        where = self._offset + _HEAD_SIZE + index * _ENTRY_SIZE + _DIGEST
+        self._bytes[where : where + len(digest)] = digest
+
+    def enter(self, index: int, name: bytes) -> None:
+        """Note the validator that begins, by its id as `padded` makes it."""
+        where = self._offset + _HEAD_SIZE + index * _ENTRY_SIZE
+        self._bytes[where + _NAME : where + _NAME + _NAME_SIZE] = name
+        self._bytes[where] = _INSIDE
+
+    def leave(self, index: int) -> None:
+        """Note that it has come back."""
+        self._bytes[self._offset + _HEAD_SIZE + index * _ENTRY_SIZE] = _OWN
 
     def clear_entry(self, index: int) -> None:
         """It has been judged."""
@@ -94,5 +117,6 @@ class Slot:
             where = self._offset + _HEAD_SIZE + index * _ENTRY_SIZE
             state, thread, digest, name, started, cpu = _ENTRY.unpack_from(self._bytes, where)
             if state:
-                found.append(Record(thread, digest, name.rstrip(b"\0").decode("ascii", "replace"), started, cpu))
+                validator = name.rstrip(b"\0").decode("ascii", "replace") if state == _INSIDE else ""
+                found.append(Record(thread, digest, validator, started, cpu))
         return found

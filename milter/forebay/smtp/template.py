@@ -12,7 +12,7 @@ import os
 import pwd
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from forebay.errors import ConfigError, ForebayError, RightsError
 from forebay.smtp import processes
@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from forebay.smtp.page import Page
 
     Load = Callable[[Config], tuple[Judge, Matcher]]
+
+
+COLLECT_AFTER: Final = 20_000
+"""Objects that a worker makes, and keeps, before it looks for circles among them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +58,7 @@ def run(config: Config, load: Load, estate: Estate, channel: Channel) -> None:
         return
     gc.collect()
     gc.freeze()  # what is shared stays shared: the collector writes to what it looks at
+    gc.set_threshold(COLLECT_AFTER)  # a message makes no circles; an exception or a plugin may
     channel.send("ready")
     while (order := channel.receive()) is not None:
         if order.verb == "fork":

@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from forebay.judge.guard import BenchedError
-from forebay.smtp.page import ENTRIES, Record
+from forebay.smtp.page import ENTRIES, Record, padded
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -74,7 +74,8 @@ class Watchdog:
         self._free = deque(range(ENTRIES))
         self._busy: dict[int, Work] = {}
         self.remembered: set[Pair] = set()
-        self._mine = threading.local()  # pymilter keeps a thread's state with the session that it serves
+        self._mine = _Mine()
+        self._names: dict[str, bytes] = {}
         self._running = 0.0
         self._last_beat = time.monotonic()
         self.interval = min(0.5, hang_time / 8)
@@ -94,8 +95,9 @@ class Watchdog:
 
     def end(self) -> None:
         """Judging is over."""
-        work: Work = self._mine.work
-        self._mine.work = None
+        work, self._mine.work = self._mine.work, None
+        if work is None:
+            return
         self._busy.pop(id(work), None)
         if work.index >= 0:
             self._slot.clear_entry(work.index)
@@ -106,19 +108,26 @@ class Watchdog:
 
         Raises BenchedError where this header has burnt the CPU in this validator before.
         """
-        work: Work | None = getattr(self._mine, "work", None)
-        if work is not None:
-            if work.digest == _NO_DIGEST:
-                work.digest = header_digest(work.fields)
-            if self.remembered and (work.digest.hex(), validator_id) in self.remembered:
-                raise BenchedError("this header burnt the CPU in it before")
-            self._note(work, validator_id)
+        work = self._mine.work
+        if work is None:
+            return
+        if work.digest is _NO_DIGEST:
+            work.digest = header_digest(work.fields)
+            if work.index >= 0:
+                self._slot.write_digest(work.index, work.digest)
+        if self.remembered and (work.digest.hex(), validator_id) in self.remembered:
+            raise BenchedError("this header burnt the CPU in it before")
+        work.validator = validator_id
+        if work.index >= 0:
+            self._slot.enter(work.index, self._name(validator_id))
 
     def leave(self) -> None:
         """It has come back."""
-        work: Work | None = getattr(self._mine, "work", None)
+        work = self._mine.work
         if work is not None:
-            self._note(work, "")
+            work.validator = ""
+            if work.index >= 0:
+                self._slot.leave(work.index)
 
     def beat(self, sessions: int) -> None:
         """Show that the interpreter's lock can be had; end the process if a message is judged for too long."""
@@ -138,10 +147,17 @@ class Watchdog:
             faulthandler.dump_traceback(self._trace, all_threads=True)
             os._exit(HUNG)
 
-    def _note(self, work: Work, validator: str) -> None:
-        work.validator = validator
-        if work.index >= 0:
-            self._slot.write_entry(work.index, work.record(0))
+    def _name(self, validator_id: str) -> bytes:
+        name = self._names.get(validator_id)
+        if name is None:
+            name = self._names[validator_id] = padded(validator_id)
+        return name
+
+
+class _Mine(threading.local):
+    """What the thread judges. pymilter keeps a thread's state with the session that it serves."""
+
+    work: Work | None = None
 
 
 def header_digest(fields: Sequence[tuple[bytes, bytes]]) -> bytes:

@@ -54,6 +54,18 @@ def test_it_writes_four_files(host: Path, capsys: pytest.CaptureFixture[str]) ->
     assert {(host / each).stat().st_mode & 0o777 for each in FILES} == {0o644}
 
 
+def test_the_service_can_read_it_whatever_the_umask(host: Path) -> None:
+    """Directories that were missing as well."""
+    mask = os.umask(0o077)
+    try:
+        install(host)
+    finally:
+        os.umask(mask)
+    made = {each.parent for each in map(host.joinpath, FILES)}
+    assert {each.stat().st_mode & 0o777 for each in made} == {0o755}
+    assert {(host / each).stat().st_mode & 0o777 for each in FILES} == {0o644}
+
+
 def test_a_dry_run_shows_all_and_writes_nothing(host: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """What it shows is what it would write."""
     before = tree(host)

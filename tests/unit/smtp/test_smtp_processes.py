@@ -15,7 +15,7 @@ from forebay.smtp import postmortem, remembered
 from forebay.smtp.channel import Channel
 from forebay.smtp.complaints import Complaints
 from forebay.smtp.helper import BackOff
-from forebay.smtp.page import ENTRIES, SLOTS, Page, Record
+from forebay.smtp.page import ENTRIES, SLOTS, Page, Record, padded
 from forebay.smtp.watchdog import HUNG, header_digest
 
 if TYPE_CHECKING:
@@ -77,6 +77,18 @@ def test_the_page_keeps_what_each_worker_wrote() -> None:
     last.clear()
     assert (last.head(), last.records()) == ((0, 0, 0), [])
     assert first.head() == (11, 2, 30)
+
+
+def test_the_page_names_a_validator_only_while_it_runs() -> None:
+    """After it has come back, what goes wrong is not laid to it."""
+    slot = Page().slot(2)
+    slot.write_entry(1, OWN)
+    slot.write_digest(1, GUILTY.digest)
+    slot.enter(1, padded("rogue"))
+    assert slot.records() == [Record(72, GUILTY.digest, "rogue", 1000, 0)]
+    slot.leave(1)
+    assert slot.records() == [Record(72, GUILTY.digest, "", 1000, 0)]
+    assert padded("x" * 100) == b"x" * 64
 
 
 def test_the_wait_grows_with_short_lives_and_is_forgotten_after_a_long_one() -> None:
