@@ -36,8 +36,8 @@ class RouterLimits:
     """Seconds that one message may take by the clock; waiting is no strike."""
     message_cpu: Duration = 60.0
     """Seconds of CPU time that one message may take."""
-    file_size: Size | None = None
-    """The largest file that a worker may write; the adapter's default (256M for zmailer, else any) where not given."""
+    file_size: Size = 0
+    """The largest file that a worker may write; 0 for the adapter's default (256M for zmailer, else any)."""
     pids: Count = 64
     """Processes of one worker, itself included."""
     strikes: Annotated[int, Strict(), Gt(0)] = 2

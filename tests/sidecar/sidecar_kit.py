@@ -75,17 +75,20 @@ class Site:
         path.write_text("".join(f"{key} = {_toml(value)}\n" for key, value in values.items()))
         return path
 
-    def start(self, *arguments: str, env: dict[str, str] | None = None, wrap: bool = True) -> None:
+    def start(self, *arguments: str, wrap: bool = True, user: int | None = None) -> None:
         """Start the sidecar, and the router in it."""
         command = [sys.executable, "-c", "from forebay.cli.main import main; main()", "sidecar",
                    "--config", str(self.write_config()), *arguments]  # fmt: skip
         if wrap and self.style != "single":
             command += ["--", *self.command]
         more = {"STANDIN_TMP": str(self.office / "public" if self.zmailer else self.root / "tmp"),
-                "STANDIN_OUTAGE": str(self.outage), **(env or {})}  # fmt: skip
+                "STANDIN_OUTAGE": str(self.outage), }  # fmt: skip
+        if user is not None:  # no right but that to reach this Python, wherever it is
+            command = ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups", "--inh-caps=+dac_read_search",
+                       "--ambient-caps=+dac_read_search", "--bounding-set=-all,+dac_read_search", *command]  # fmt: skip
         with self.log_file.open("ab") as log:
             self.process = subprocess.Popen(command, env=os.environ | more, stderr=log, stdout=log)
-        self.wait(lambda: "guarding" in (self.status() or {}).get("state", "") and self._is_mine(), 30)
+        self.wait(lambda: "guarding" in (self.status() or {}).get("state", "") and self._is_mine(), 120)
 
     def launch_router(self) -> None:
         """Start the router as its own unit would: by the launcher, in its group, beside the sidecar."""
@@ -158,6 +161,7 @@ class Site:
         header: str = "",
         sender: str = "a@example.org",
         identity: str = "",
+        owner: int = 0,
     ) -> Path:
         """A message in the spool, whole from the first moment; its path. `identity` makes it a copy of others."""
         body = "body\n"
@@ -170,6 +174,8 @@ class Site:
         made = self.root / "tmp" / name
         made.write_text(text, "latin-1")
         path = self.queue / (str(made.stat().st_ino) if self.zmailer else name)
+        if owner:
+            os.chown(made, owner, owner)
         made.rename(path)
         return path
 
@@ -220,7 +226,7 @@ class Site:
         journal.close()
         return found
 
-    def wait(self, condition: Any, seconds: float = 60) -> None:
+    def wait(self, condition: Any, seconds: float = 120) -> None:
         """Wait until something holds; a failure shows the log."""
         until = time.monotonic() + seconds
         while not condition():

@@ -51,11 +51,11 @@ def run(site: Site, killers: int, good: int = 0) -> list[float]:
     async def until() -> None:
         task = asyncio.ensure_future(service.run())
         deadline = time.monotonic() + 240
-        while (
-            (service.spool.aside < killers or len(site.delivered()) < good)
-            and time.monotonic() < deadline
-            and not task.done()
-        ):  # noqa: ASYNC110 - what is waited for is in a file
+
+        def is_open() -> bool:
+            return service.spool.aside < killers or len(site.delivered()) < good
+
+        while is_open() and time.monotonic() < deadline and not task.done():  # noqa: ASYNC110 - what is waited for is in files
             await asyncio.sleep(0.1)
         os.kill(os.getpid(), 15)
         await task

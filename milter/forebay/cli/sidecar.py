@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @click.option("--config", "path", metavar="FILE", help="The configuration.")
 @click.option("--launch", is_flag=True, help="Only execute COMMAND in the router's group, for its own unit.")
 @click.option("--reset-fuse", is_flag=True, help="Say that the router is well again.")
-@click.argument("command", nargs=-1, type=click.UNPROCESSED)
+@click.argument("command", nargs=-1, type=click.UNPROCESSED, metavar="COMMAND...")
 def sidecar(path: str | None, launch: bool, reset_fuse: bool, command: tuple[str, ...]) -> int:
     """Guard a router until SIGTERM or SIGINT; with COMMAND, start it inside the limits, and again when it ends."""
     import asyncio
@@ -67,7 +67,7 @@ def _launch(config: Config, adapter: Adapter, command: tuple[str, ...]) -> int:
     try:
         spawn.become(
             command, lambda: enforce.move_into_router(config.router.cgroup, config.milter.state),
-            adapter.file_size if limit is None else limit,
+            limit or adapter.file_size,
         )  # fmt: skip
     except OSError as error:
         raise RightsError(f"cannot start {command[0]} in the router's group: {error}") from None

@@ -1,4 +1,4 @@
-"""`forebay status`: how the milter is doing, on one screen."""
+"""`forebay status`: how the milter and the sidecar are doing, on one screen."""
 
 from __future__ import annotations
 
@@ -25,12 +25,17 @@ def status(path: str | None, as_json: bool) -> int:
     reload; 69: it does not run.
     """
     from forebay import config as configuration
+    from forebay.sidecar import statusfile as sidecars
     from forebay.smtp import statusfile
 
     # A service whose new configuration was refused is asked about with that configuration.
     runtime = Path(configuration.load_understood(path).milter.runtime)
     said = (statusfile.read(runtime) if statusfile.is_live(runtime) else None) or {"state": "not running"}
-    click.echo(json_line({"milter": said}) if as_json else table(list(_rows(said, runtime))))
+    beside = sidecars.read(runtime)
+    if as_json:
+        click.echo(json_line({"milter": said} | ({"sidecar": beside} if beside else {})))
+    else:
+        click.echo(table([*_rows(said, runtime), *(sidecars.rows(beside) if beside else ())]))
     if said["state"] == "not running":
         return os.EX_UNAVAILABLE
     return os.EX_OK if said["state"] == "serving" and said["reload"]["ok"] else os.EX_TEMPFAIL

@@ -18,6 +18,7 @@ from forebay.errors import ForebayError
 from forebay.quickstart.debs import unpack
 from forebay.quickstart.private_milter import USER, private_milter
 from forebay.quickstart.private_postfix import private_folder, private_postfix
+from forebay.quickstart.router_show import RouterShow, router_show
 from forebay.quickstart.show import Show
 from forebay.quickstart.signals import Stop, StoppedError
 from forebay.quickstart.terminal import Terminal
@@ -61,9 +62,11 @@ def _run(terminal: Terminal, stop: Stop, cache: Path, began: float, *, once: boo
         stop.check()
         with terminal.step("Postfix, with a configuration and a queue of its own"):
             postfix = stack.enter_context(private_postfix(tree, folder, smtpd_milters=milter.address))
+        with terminal.step("forebay sidecar, and a router whose spool is a directory"):
+            router = stack.enter_context(router_show(terminal, folder))
         with stop.may_interrupt():
             terminal.line()
-            wrong = _show(terminal, postfix, milter)
+            wrong = _show(terminal, postfix, milter, router)
             took = time.time() - began
         if wrong:
             terminal.line(f"{wrong} of the messages met with something else than they had to. {took:.0f} s", "red")
@@ -78,13 +81,14 @@ def _run(terminal: Terminal, stop: Stop, cache: Path, began: float, *, once: boo
     return os.EX_SOFTWARE if wrong else os.EX_OK
 
 
-def _show(terminal: Terminal, postfix: PrivatePostfix, milter: PrivateMilter) -> int:
+def _show(terminal: Terminal, postfix: PrivatePostfix, milter: PrivateMilter, router: RouterShow) -> int:
     """Everything there is to see; how much of it was wrong."""
     terminal.line(f"Postfix {postfix.version} is sent good mail and evil mail over one connection, and answers:")
     terminal.line()
     show = Show(terminal, postfix, milter)
     wrong = show.run()
     show.show_held()
+    wrong += router.run()
     terminal.line("To look around:", "bold")
     terminal.line()
     forebay = os.path.relpath(Path(sys.executable).with_name("forebay"))
@@ -93,9 +97,11 @@ def _show(terminal: Terminal, postfix: PrivatePostfix, milter: PrivateMilter) ->
     terminal.pair("metrics", milter.metrics)
     terminal.pair("configuration", str(milter.config))
     terminal.pair("milter's log", str(milter.log_file))
+    terminal.pair("sidecar's log", str(router.log_file))
     terminal.pair("Postfix's log", str(postfix.log_file))
     terminal.pair("status", f"{forebay} status --config {milter.config}")
     terminal.pair("try a message", f"{forebay} check FILE")
+    terminal.pair("set aside", f"{forebay} quarantine list --config {router.config}")
     terminal.line()
     return wrong
 

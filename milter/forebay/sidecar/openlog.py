@@ -113,11 +113,10 @@ class OpenLog:
         self._sweep += 1
         self._strangers = {os.getpid()}
         for pid, closed in list(self._closed.items()):
-            for record in [each for each, (when, _) in closed.items() if when < self._sweep - 1]:
+            old = [record for record, (when, _) in closed.items() if when < self._sweep - 1]
+            self._check(pid, old)
+            for record in old:
                 del closed[record]
-                message = self._message(record)
-                if message and pid in self.known and self._is_open(pid, message):
-                    self._open.setdefault(pid, {})[record] = 1
             if not closed:
                 del self._closed[pid]
         for pid in [each for each in self._open if each not in self.known and not os.path.exists(f"/proc/{each}")]:
@@ -202,8 +201,15 @@ class OpenLog:
         message = self._adapter.message(file.path)
         return message if message and _same(file) else None
 
-    def _is_open(self, pid: int, message: Message) -> bool:
-        return any(each.path == message.path for each in opened(pid, self._adapter.below))
+    def _check(self, pid: int, records: list[bytes]) -> None:
+        """A file that was opened twice and closed once is open still."""
+        if not records or pid not in self.known:
+            return
+        still = {each.path for each in opened(pid, self._adapter.below)}
+        for record in records if still else ():
+            file = self._file(record)
+            if file and file.path in still:
+                self._open.setdefault(pid, {})[record] = 1
 
 
 def _same(file: _File) -> bool:

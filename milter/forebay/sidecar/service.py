@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from forebay.api.process import is_alive, opened
+from forebay.api.process import state as state_of
 from forebay.api.router import Confidence, Holding, Message
 from forebay.logs import LOGGER
 from forebay.sidecar import enforce, http, requests, statusfile
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(LOGGER)
 _SCAN: Final = 0.02
+_SLOW_SCAN: Final = 0.1
 _RECORDS: Final = 0.05
 _SWEEP: Final = 0.5
 _GATE: Final = 0.25
@@ -66,7 +68,7 @@ class Service:
         self._config, self._adapter, self._command = config, adapter, command
         self._runtime = Path(config.milter.runtime)
         self._lock = statusfile.lock(state)
-        file_size = router.limits.file_size if router.limits.file_size is not None else adapter.file_size
+        file_size = router.limits.file_size or adapter.file_size
         bounds = enforce.bounds(router, file_size)
         self.enforcement, self._why = enforce.enforcement(router, own.limits, bounds, config.milter.state)
         self.meter = Meter(version)
@@ -101,6 +103,7 @@ class Service:
         self._gate = Gate(ways_in, adapter, self.examiner, self.cases, self.meter) if ways_in else None
         self._tasks: list[asyncio.Task[None]] = []
         self._stopped = False
+        self._started = now.started if (now := state_of(os.getpid())) else 0
         self._since = int(time.time())
 
     async def run(self, ready: Callable[[], None] = lambda: None) -> None:
@@ -259,7 +262,7 @@ class Service:
     async def _scanning(self) -> None:
         while True:
             self.roster.scan()
-            await asyncio.sleep(_SCAN)
+            await asyncio.sleep(_SLOW_SCAN if self.openlog else _SCAN)  # a record tells of the first claim anyway
 
     async def _sweeping(self) -> None:
         while True:
@@ -330,6 +333,7 @@ class Service:
         """What /healthz and `forebay status` say."""
         return {
             "pid": os.getpid(),
+            "started": self._started,
             "since": self._since,
             "adapter": self._config.router.adapter,
             "mode": self._config.sidecar.mode,

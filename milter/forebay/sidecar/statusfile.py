@@ -5,12 +5,15 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
+from forebay.api.process import is_alive
 from forebay.errors import FileError, RightsError, UnavailableError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 NAME: Final = "sidecar.json"
@@ -51,9 +54,29 @@ def write(runtime: Path, status: dict[str, Any]) -> None:
 
 
 def read(runtime: Path) -> dict[str, Any] | None:
-    """What the file says, or None where there is none."""
+    """What the file says, or None where there is none; of a sidecar that is gone, that it does not run."""
     try:
         found = json.loads((runtime / NAME).read_bytes())
-    except (OSError, ValueError):
+        if is_alive(int(found["pid"]), int(found["started"])):
+            return dict(found)
+    except (OSError, ValueError, TypeError, LookupError):
         return None
-    return found if isinstance(found, dict) else None
+    return {"state": "not running"}
+
+
+def rows(said: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """What the file says, line by line, for people."""
+    if said["state"] == "not running":
+        yield "sidecar", "not running"
+        return
+    yield "sidecar", f"{said['state']}, pid {said['pid']}, mode {said['mode']}"
+    gate = "with a gate" if said["gate"] else "no gate: mail written straight into the spool meets no validator"
+    yield "router", f"{said['adapter']}, {said['workers']} workers, {said['spool']} messages; {gate}"
+    yield "limits", f"{said['limits']}: {said['memory'] >> 20} of {said['memory_limit'] >> 20} MiB"
+    yield "claims", ", ".join(said["claims"])
+    yield "set aside", f"{said['aside']}, and {said['withheld']} withheld"
+    if said["fuse_blown_since"]:
+        since = time.strftime("%Y-%m-%d %H:%M", time.localtime(said["fuse_blown_since"]))
+        yield "fuse", f"blown since {since}: nothing is moved; forebay sidecar --reset-fuse when the router is well"
+    for line in said["lacking"]:
+        yield "lacking", line

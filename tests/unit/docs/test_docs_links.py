@@ -90,5 +90,5 @@ def test_settings_that_are_named_exist(path: Path) -> None:
 
 def test_what_this_version_has_not_is_not_promised() -> None:
     """There is a command for everything that the text says can be done."""
-    assert "forebay quarantine" not in README.read_text("utf-8") + REFERENCE.read_text("utf-8")
-    assert "forebay sidecar" not in README.read_text("utf-8") + REFERENCE.read_text("utf-8")
+    assert "forebay fingerprints" not in README.read_text("utf-8") + REFERENCE.read_text("utf-8")
+    assert "forebay store" not in README.read_text("utf-8") + REFERENCE.read_text("utf-8")

@@ -1,0 +1,64 @@
+"""With fewer rights: what is lacking is said, and the rest works."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from forebay.sidecar.openlog import OpenLog
+from sidecar.sidecar_kit import groups
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from sidecar.sidecar_kit import Site
+
+NOBODY = 65534
+
+
+def delegate(site: Site) -> None:
+    """Give a user the site's files and a group of its own, as systemd's Delegate= does."""
+    base = next(each for each in groups(site.root) if each.parent.is_dir() and os.access(each.parent, os.W_OK))
+    base.mkdir()
+    for path in (base, *base.iterdir(), site.root, *site.root.rglob("*")):
+        os.chown(path, NOBODY, NOBODY)
+    for parent in site.root.parents[:2]:
+        parent.chmod(0o755)
+
+
+@pytest.mark.parametrize("style", ["single", "old"])
+def test_an_unprivileged_user_in_a_delegated_subtree(sites: Callable[..., Site], style: str) -> None:
+    """It has full function over its own children: limits, claims by name or launch, strikes, set-aside, release."""
+    site = sites(style)
+    delegate(site)
+    site.start(user=NOBODY)
+    site.put("good", owner=NOBODY)
+    site.put("killer", "memory", owner=NOBODY)
+    site.wait(lambda: site.aside_names() == ["killer"] and "good" in site.delivered())
+    assert "by cgroup" in site.log()
+    assert style == "single" or "no fanotify" in site.log()
+    assert site.cli("quarantine", "release", site.entries("aside")[0].id) == 0
+    site.wait(lambda: len(site.entries("aside")) == 1 and len(site.entries("released")) == 1)
+
+
+def test_the_log_of_opens_needs_a_right(tmp_path: Path) -> None:
+    """Where it cannot be had, that is an OSError and nothing else."""
+    pid = os.fork()
+    if pid == 0:
+        os.setuid(NOBODY)
+        try:
+            OpenLog.__init__(OpenLog.__new__(OpenLog), _adapter(tmp_path))
+        except PermissionError:
+            os._exit(0)
+        os._exit(1)
+    assert os.waitpid(pid, 0)[1] == 0
+
+
+def _adapter(folder: Path) -> object:
+    from forebay.api.router import Site as AdapterSite
+    from forebay.sidecar.routers.spool import Spool
+
+    return Spool(AdapterSite(spool=(str(folder),)))

@@ -1,0 +1,31 @@
+"""The sidecar with cgroup v2: its own tests, run in a guest."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+from forebay.quickstart.debs import unpack
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+LONG: Final = bool(os.environ.get("FOREBAY_TESTS_LONG"))
+SECONDS: Final = 7000 if LONG else 850
+CHOSEN: Final = "" if LONG else (
+    "(killer_is and (memory or crash) and (new or single)) or waits or copies or restart or by_hand or above or loss "
+    "or fuse or observing or large or gone"
+)  # fmt: skip
+
+
+def test_the_sidecar_with_cgroup_v2() -> None:
+    """Killers, restarts, accidents and a broken router: the tests that pass with v1 pass with v2."""
+    kernel = unpack("user-mode-linux", ROOT / ".cache") / "usr/bin/linux.uml"
+    more = {"GUEST_KERNEL": str(kernel), "GUEST_SECONDS": str(SECONDS), "PYTHONDONTWRITEBYTECODE": "1"}
+    guest, base = str(ROOT / "tests/vm/guest"), "/dev/shm/tests"
+    command = [guest, sys.executable, "-m", "pytest", "-q", "--color=no", "-p", "no:cacheprovider",
+               f"--basetemp={base}", "-k", CHOSEN, "tests/sidecar/test_sidecar_killers.py",
+               "tests/sidecar/test_sidecar_trouble.py"]  # fmt: skip
+    done = subprocess.run(command, cwd=ROOT, env=os.environ | more, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-20000:] + done.stderr[-4000:]
