@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
-import subprocess
 import time
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from forebay.sidecar.clerk import beside
 from forebay.testing import MilterService, milter_service
-from mta.quarantine_kit import CLERK, Desk
+from mta.quarantine_kit import Desk
 from sidecar.conftest import clean_up
 from sidecar.sidecar_kit import Site
 
@@ -75,18 +74,9 @@ def host(
             stack.callback(_stop, site)
         config = site.write_config()
         desk = Desk(config, dict(os.environ))
-        with (root / "clerk.log").open("ab") as log:
-            clerk = subprocess.Popen(
-                (*CLERK, "--config", str(config)), stdin=subprocess.DEVNULL, stdout=log, stderr=log
-            )
-        stack.callback(_end, clerk)
+        stack.enter_context(beside(str(config)))
         yield Host(name, site, milter, desk)
 
 
 def _stop(site: Site) -> None:
     site.stop()
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    process.send_signal(signal.SIGTERM)
-    process.wait(20)

@@ -4,11 +4,21 @@ from __future__ import annotations
 
 import json
 import os
+import random
+import signal
+import sqlite3
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
+import psutil  # type: ignore[import-untyped]  # has none
+import sqlalchemy as sa
+
 from fleet.fleet_kit import DEADLINE, Host, host
+from forebay.store.engine import Store
+from forebay.store.schema import STRIKE
 from forebay.testing.message import Message
+from mta.private_site import processes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,7 +26,6 @@ if TYPE_CHECKING:
     import pytest
 
     from fleet.postgres_kit import Postgres
-    from forebay.store.engine import Store
     from sidecar.sidecar_kit import Site
 
 ROUNDS: Final = 50 if os.environ.get("FOREBAY_TESTS_LONG") else 6
@@ -144,6 +153,31 @@ def test_a_release_asked_for_on_one_host_is_carried_out_by_the_other(
         )
         assert a.site.entries()[0].id == entry
         assert inode > 0
+
+
+def test_everything_aside_is_in_the_index_once(tmp_path: Path) -> None:
+    """The clerk and the keeper are killed again and again; each message that lies aside is one entry, each strike one row."""
+    chance = random.Random(6)
+    with host("a", tmp_path / "a") as one:
+        for number in range(3):
+            file_of(one.site, f"killer{number}", evil_field(number))
+        for _ in range(5):
+            time.sleep(chance.uniform(0.1, 1.0))
+            for each in psutil.Process().children(recursive=True):
+                with suppress(psutil.Error):
+                    if "forebay.sidecar.clerk" in each.cmdline():
+                        each.kill()
+            for keeper in processes(one.milter, "keeper"):
+                os.kill(keeper.pid, signal.SIGKILL)
+        one.site.wait(lambda: len(one.site.entries("aside")) == 3)
+        aside = sorted(each.id for each in one.site.entries("aside"))
+        _await(lambda: sorted(each["id"] for each in one.desk.entries("--state", "held")) == aside)
+        store = Store(f"sqlite:///{one.milter.folder}/state/store.db")
+        with store.read() as db:
+            told = db.execute(sa.select(sa.func.count()).select_from(STRIKE)).scalar()
+        store.close()
+        with sqlite3.connect(one.milter.folder / "state/journal.db") as journal:
+            assert journal.execute("SELECT count(*) FROM strike").fetchone()[0] == told
 
 
 def _await(holds: object) -> None:

@@ -12,7 +12,9 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import subprocess
 import sys
+import threading
 import time
 from contextlib import contextmanager
 from pathlib import Path
@@ -41,6 +43,8 @@ TURN: Final = 0.02
 """Seconds between two looks at the journal's counter of changes: from a conviction to its publication."""
 _HANDS: Final = 0.25
 _LONGEST_DELAY: Final = 5.0
+_FIRST_RESTART, _LONGEST_RESTART = 0.2, 60.0
+_PATIENCE: Final = 10.0
 _LOG_INTERVAL: Final = 60.0
 _log = logging.getLogger(LOGGER)
 
@@ -161,6 +165,32 @@ def hands_of(
         host_of(config), store or Store.of(config), Records(state / records.DIRECTORY), state.stat().st_uid,
         Ledger(state), HoldQueue(config.quarantine.postfix), spool, **more,  # type: ignore[arg-type]  # a context, or nothing
     )  # fmt: skip
+
+
+@contextmanager
+def beside(path: str | None) -> Iterator[None]:
+    """Run the clerk of this configuration beside the block, again and again with back-off, should it end."""
+    over = threading.Event()
+    command = (sys.executable, "-m", "forebay.sidecar.clerk", *(("--config", path) if path else ()))
+    running: list[subprocess.Popen[bytes]] = []
+
+    def keep() -> None:
+        delay = _FIRST_RESTART
+        while not over.is_set():
+            running[:] = [subprocess.Popen(command, stdin=subprocess.DEVNULL)]  # noqa: S603 - forebay itself
+            running[0].wait()
+            over.wait(delay)
+            delay = min(_LONGEST_RESTART, delay * 2)
+
+    thread = threading.Thread(target=keep, name="clerk", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        for each in running:
+            each.terminate()
+        thread.join(_PATIENCE)
 
 
 def main() -> int:
