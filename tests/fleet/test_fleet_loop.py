@@ -8,13 +8,19 @@ import random
 import signal
 import sqlite3
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Final
 
 import psutil  # type: ignore[import-untyped]  # has none
+import pytest
 import sqlalchemy as sa
 
 from fleet.fleet_kit import DEADLINE, Host, host
+from forebay import records
+from forebay.config import Config
+from forebay.judge.fingerprints import load_judge_and_matcher
+from forebay.message.envelope import Envelope
+from forebay.sidecar.journal import Journal
 from forebay.store.engine import Store
 from forebay.store.schema import STRIKE
 from forebay.testing.message import Message
@@ -23,12 +29,11 @@ from mta.private_site import processes
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import pytest
-
     from fleet.postgres_kit import Postgres
     from sidecar.sidecar_kit import Site
 
-ROUNDS: Final = 50 if os.environ.get("FOREBAY_TESTS_LONG") else 6
+ROUNDS: Final = 50 if os.environ.get("FOREBAY_TESTS_LONG") else 2
+CONVICTIONS: Final = 80
 EVIL: Final = ['"joe{}@example.com', "a@b@c{}@example.com", "<joe{}@example.com", "joe{}@[192.0.2.1"]
 
 
@@ -96,6 +101,42 @@ def test_on_another_host_of_the_fleet_too(tmp_path: Path, server: Postgres, flee
         report("another host", times)
         assert times[0] < 1.0
         assert {each["host"] for each in b.desk.entries("--kind", "spool")} == {"a"}
+
+
+def convict(one: Host, number: int, shape: bytes) -> float:
+    """What the guard stores at a second death, and nothing else of it; when that was."""
+    now = time.time()
+    with sqlite3.connect(one.milter.folder / "state/journal.db", isolation_level=None) as journal:
+        journal.execute(
+            "INSERT INTO entry VALUES (?, ?, '/x', '/x', '/x', 'aside', 'crash', 'certain', 1, ?, '{}', NULL, ?)",
+            (records.new_id(now), b"%d" % number, now, shape),
+        )
+    return now
+
+
+@pytest.mark.parametrize("where", ["one host", "another host"])
+def test_a_conviction_is_known_at_once(tmp_path: Path, where: str, request: pytest.FixtureRequest) -> None:
+    """From the conviction in the journal of host a to the first hold, some sixty times: by the clerk, the store and the keeper."""
+    url = ""
+    if where == "another host":
+        url = request.getfixturevalue("server").url
+        request.getfixturevalue("fleet_store")
+    with ExitStack() as stack:
+        a = stack.enter_context(host("a", tmp_path / "a", url, router=False))
+        b = stack.enter_context(host("b", tmp_path / "b", url, router=False)) if url else a
+        Journal(a.milter.folder / "state").close()
+        time.sleep(3.0)  # everybody has started
+        matcher = load_judge_and_matcher(Config())[1]
+        times = []
+        for number in range(CONVICTIONS):
+            following = message_of(f"{number}", evil_field(number))
+            envelope = Envelope(following.sender, following.recipients, following.client)
+            shape = matcher.digests(following.fields, envelope)[1]
+            if shape and b.answer(following).action.word != "quarantine":  # two of them may be of one shape
+                times.append(b.seconds_until_held(following, convict(a, number, shape)))
+        report(f"from the conviction, {where}:", times)
+        assert times[0] < 1.0
+        assert len(times) > CONVICTIONS / 2
 
 
 def test_waiting_copies_lie_aside_too(tmp_path: Path) -> None:
