@@ -88,7 +88,7 @@ def seen() -> Iterator[dict[str, Any]]:
         with (job / "console").open("wb") as console:
             subprocess.run(
                 ("timeout", "--kill-after=5", str(LIMIT), *command), stdin=subprocess.DEVNULL, stdout=console,
-                stderr=console, check=False, env={**os.environ, "TMPDIR": "/dev/shm"},
+                stderr=console, check=False, env={**os.environ, "TMPDIR": "/dev/shm", "HOME": folder},
             )  # fmt: skip
         told = job / "seen.json"
         assert told.exists(), (job / "console").read_text(errors="backslashreplace")[-4000:]

@@ -74,6 +74,7 @@ def test_a_killed_worker_costs_its_own_sessions() -> None:
     with milter_service(milter="workers = 1\n") as service, service.client() as client:
         assert client.send(EVIL).action is Action.REJECT
         (worker,) = children(service)["forebay-worker"]
+        eventually(lambda: metric(service, "forebay_connections") == 1)  # the one that asked whether it runs is gone
         os.kill(worker, signal.SIGKILL)
         assert client.send(EVIL).is_cut
         assert service.send(EVIL).action is Action.REJECT
