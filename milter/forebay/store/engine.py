@@ -129,7 +129,10 @@ class Store:
             return engine
         options = f"-c statement_timeout={_STATEMENT_MS} -c idle_in_transaction_session_timeout={_STATEMENT_MS}"
         arguments: dict[str, Any] = {"connect_timeout": _CONNECT_SECONDS, "options": options}
-        return sa.create_engine(self._url, connect_args=arguments, pool_size=2, pool_pre_ping=True)
+        try:
+            return sa.create_engine(self._url, connect_args=arguments, pool_size=2, pool_pre_ping=True)
+        except ImportError as error:
+            raise StoreError(f"the store {self.where} needs {error.name}: pip install 'forebay[fleet]'") from None
 
     def _check(self, engine: Engine) -> None:
         found = self._version(engine)

@@ -92,7 +92,10 @@ class PostgresFollower:
         self._over.set()
 
     def _listen(self) -> None:
-        import psycopg  # noqa: PLC0415 - only fleets have it
+        try:
+            import psycopg  # noqa: PLC0415 - only fleets have it
+        except ImportError:
+            return  # whoever opens the store says so
 
         delay = _FIRST_DELAY
         while not self._over.is_set():
