@@ -69,9 +69,7 @@ def show(path: str | None, as_json: bool, digests: tuple[str, ...]) -> None:
     for word in wanted_ids(digests):
         with store.read() as db:
             found = known.get(db, word.lower())
-            alike = entries.find(
-                db, entries.Filter(fingerprint=found.digest, states=STATES), entries.Page(limit=20)
-            )
+            alike = entries.find(db, entries.Filter(fingerprint=found.digest, states=STATES), entries.Page(limit=20))
         if as_json:
             click.echo(json_line(_as_json(found) | {"entries": [each.id for each in alike]}))
             continue

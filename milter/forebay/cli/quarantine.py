@@ -47,7 +47,9 @@ def quarantine() -> None:
 @click.option("--all", "everything", is_flag=True, help="Whatever its state.")
 @click.option("--sort", type=click.Choice(_SORTS), default="at", help="What to sort by.")
 @click.option("--reverse", is_flag=True, help="The other way round.")
-@click.option("--limit", metavar="N", type=click.IntRange(1, 100_000), default=100, help="Entries of a page.", show_default=True)
+@click.option(
+    "--limit", metavar="N", type=click.IntRange(1, 100_000), default=100, help="Entries of a page.", show_default=True
+)
 @click.option("--page", metavar="N", type=click.IntRange(1), default=1, help="Which page.", show_default=True)
 def list_(  # noqa: PLR0913, PLR0917 - one parameter for each option
     path: str | None, as_json: bool, since: str | None, until: str | None, validator: str, cause: str, client: str,

@@ -84,7 +84,9 @@ def become(user: str) -> None:
     os.setuid(entry.pw_uid)
 
 
-def _fork_worker(work: Callable[[Estate, int, int, int], None], estate: Estate, slot: int, line: int, trace: int) -> None:
+def _fork_worker(
+    work: Callable[[Estate, int, int, int], None], estate: Estate, slot: int, line: int, trace: int
+) -> None:
     between = os.fork()
     if between:
         os.waitpid(between, 0)
