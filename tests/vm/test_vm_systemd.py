@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROOT: Final = Path(__file__).resolve().parents[2]
+MEMORY: Final = 1 << 30
 LIMIT: Final = 600
 """Seconds that the guest gets. It takes about one minute."""
 
@@ -65,6 +67,12 @@ exec chroot /mnt/root /lib/systemd/systemd --unit=guest.service --show-status=no
 """
 
 
+def memory_below(job: Path) -> str:
+    """Where the guest's memory is kept: where files are memory too, if there is room, else on the disk."""
+    shared = Path("/dev/shm")
+    return str(shared if shared.is_dir() and shutil.disk_usage(shared).free > MEMORY else job)
+
+
 @pytest.fixture(scope="module")
 def seen() -> Iterator[dict[str, Any]]:
     """What was seen in the guest. It is started once."""
@@ -88,7 +96,7 @@ def seen() -> Iterator[dict[str, Any]]:
         with (job / "console").open("wb") as console:
             subprocess.run(
                 ("timeout", "--kill-after=5", str(LIMIT), *command), stdin=subprocess.DEVNULL, stdout=console,
-                stderr=console, check=False, env={**os.environ, "TMPDIR": "/dev/shm", "HOME": folder},
+                stderr=console, check=False, env={**os.environ, "TMPDIR": memory_below(job), "HOME": folder},
             )  # fmt: skip
         told = job / "seen.json"
         assert told.exists(), (job / "console").read_text(errors="backslashreplace")[-4000:]
