@@ -82,7 +82,7 @@ class Site:
         if wrap and self.style != "single":
             command += ["--", *self.command]
         more = {"STANDIN_TMP": str(self.office / "public" if self.zmailer else self.root / "tmp"),
-                "STANDIN_OUTAGE": str(self.outage), }  # fmt: skip
+                "STANDIN_OUTAGE": str(self.outage) }  # fmt: skip
         if user is not None:  # no right but that to reach this Python, wherever it is
             command = ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups", "--inh-caps=+dac_read_search",
                        "--ambient-caps=+dac_read_search", "--bounding-set=-all,+dac_read_search", *command]  # fmt: skip

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from forebay.api.router import Site as AdapterSite
 from forebay.sidecar.openlog import OpenLog
+from forebay.sidecar.routers.spool import Spool
 from sidecar.sidecar_kit import groups
 
 if TYPE_CHECKING:
@@ -50,15 +52,8 @@ def test_the_log_of_opens_needs_a_right(tmp_path: Path) -> None:
     if pid == 0:
         os.setuid(NOBODY)
         try:
-            OpenLog.__init__(OpenLog.__new__(OpenLog), _adapter(tmp_path))
+            OpenLog(Spool(AdapterSite(spool=(str(tmp_path),))))
         except PermissionError:
             os._exit(0)
         os._exit(1)
     assert os.waitpid(pid, 0)[1] == 0
-
-
-def _adapter(folder: Path) -> object:
-    from forebay.api.router import Site as AdapterSite
-    from forebay.sidecar.routers.spool import Spool
-
-    return Spool(AdapterSite(spool=(str(folder),)))

@@ -198,6 +198,7 @@ class Cases:
 
     def ended_well(self) -> None:
         """A worker is done with a message."""
+        self._meter.claims["done"].inc()
         self.fuse.ended(b"", time.time())
 
     def has_killed(self, examined: Examined) -> bool:
@@ -258,7 +259,10 @@ class Cases:
             if self.fuse.settle(time.time()):
                 _log.warning("the fuse is reset after an hour of peace")
                 self.reset_fuse()
-            if self._rules.observe or self.fuse.blown:
+            if self._rules.observe:
+                return
+            if self.fuse.blown:
+                self._let_all_back()
                 return
             self._aside.settle()
             for record in self._journal.records("struck"):
@@ -283,6 +287,14 @@ class Cases:
                 db.execute("DELETE FROM fingerprint WHERE digest = ? AND convicted = 0", (digest,))
         self._hot = self._journal.hot(time.time() - HOT_SECONDS)
         _log.info("done at its second try: %s", printable(record.path))
+
+    def _let_all_back(self) -> None:
+        """While the router is taken to be broken nobody waits for anybody's trial."""
+        for each in self._journal.withheld():
+            if each.state == "intended":
+                self._withholding.settle()
+            else:
+                self._withholding.let_back(each)
 
     def _settle_withheld(self) -> None:
         suspects: list[Withheld] = []

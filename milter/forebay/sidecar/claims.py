@@ -56,8 +56,11 @@ class Claims:
         found = [worker.launched] if worker.launched else []
         if not found and self._adapter.names_claims():
             found = self._left_by(worker)
+        if not found and worker.order and len(worker.holdings) == 1:
+            found = worker.holdings  # it was looked at before we ended it
         found = worker.holdings = found or self._logged(worker.process.pid) or worker.holdings
         if self._openlog:
+            self._openlog.settle()
             self._openlog.forget(worker.process.pid)
         there = ((each, self._adapter.find(each.message)) for each in found)
         left = [replace(each, message=message) for each, message in there if message]

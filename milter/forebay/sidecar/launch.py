@@ -51,7 +51,8 @@ class Launched:
         self._settle = settle
         self._pause = 0.0
         self._started = 0.0
-        self._stopping = False
+        self.is_excused = False
+        """Whether messages were found to blame for its end: then nothing is gained by a longer pause."""
 
     async def run(self) -> None:
         """Keep the router running until this is cancelled."""
@@ -62,8 +63,9 @@ class Launched:
             while self._is_alive():  # noqa: ASYNC110 - nothing tells when the last of a group is gone
                 await asyncio.sleep(_STEP)
             self._meter.up.set(0)
-            if time.monotonic() - self._started > _STEADY:
+            if self.is_excused or time.monotonic() - self._started > _STEADY:
                 self._pause = 0.0
+            self.is_excused = False
             self._pause = min(_LONGEST_PAUSE, max(0.5, 2 * self._pause))
             _log.error("the router has ended; it is started again in %.1f seconds", self._pause)
             await asyncio.sleep(self._pause)

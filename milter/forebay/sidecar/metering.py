@@ -55,6 +55,8 @@ class Meter:
         for cause in _CAUSES:
             for word in _KNOWN:
                 self._set_aside.labels(cause, word)
+        claims = counter("claims_total", "Ended claims: done with, or struck.", "end")
+        self.claims = {each: claims.labels(each) for each in ("done", "struck")}
         self.unattributed = counter(
             "unattributed_ends_total", "Ends that are somebody's fault, and nobody knows whose."
         )
@@ -89,6 +91,7 @@ class Meter:
     def struck(self, verdict: Verdict) -> None:
         """Count a strike."""
         self._strikes[verdict.value].inc()
+        self.claims["struck"].inc()
 
     def convicted(self, cause: str, confidence: str) -> None:
         """Count a message that is set aside."""

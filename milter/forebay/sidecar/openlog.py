@@ -19,7 +19,7 @@ from forebay.api.process import opened
 from forebay.api.router import Confidence, Holding, Message
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container
+    from collections.abc import Callable, Container, Iterable
 
     from forebay.api.router import Adapter
 
@@ -44,6 +44,14 @@ class _File(NamedTuple):
     handle: bytes
 
 
+class _Closed(NamedTuple):
+    """When a close was read, and whether the record of it was merged with one of an open."""
+
+    sweep: int
+    read: int
+    merged: bool
+
+
 class OpenLog:
     """What each process has opened.
 
@@ -59,10 +67,10 @@ class OpenLog:
         self._folders: dict[bytes, str] = {}
         self._files: dict[bytes, _File | None] = {}
         self._open: dict[int, dict[bytes, int]] = {}
-        self._closed: dict[int, dict[bytes, tuple[int, bool]]] = {}
+        self._closed: dict[int, dict[bytes, _Closed]] = {}
         self._done: set[bytes] = set()
         self._strangers = {os.getpid()}
-        self._sweep = 0
+        self._sweep = self._reads = 0
         self.known: Container[int] = ()
         self.took: Callable[[int], None] = _ignore
         self.finished: Callable[[], None] = _nothing
@@ -82,6 +90,7 @@ class OpenLog:
 
     def read(self) -> None:
         """Take in what was recorded since the last call; of a flood, some megabytes."""
+        self._reads += 1
         for _ in range(_MOST_READS):
             try:
                 data = os.read(self._queue, _BUFFER)
@@ -108,19 +117,37 @@ class OpenLog:
         files = (self._file(record) for pid, noted in self._open.items() if pid in self.known for record in noted)
         return any(file is not None and file.handle == handle for file in files)
 
+    def settle(self) -> None:
+        """Count what is gone from the queue without a close that the kernel tells of: it was moved out while open."""
+        for noted in self._open.values():
+            for record in self._gone(noted):
+                del noted[record]
+        for closed in self._closed.values():
+            for record in self._gone(closed):
+                del closed[record]
+
+    def _gone(self, records: Iterable[bytes]) -> list[bytes]:
+        """Those of these whose message is not in the queue any more; each is counted."""
+        gone = [record for record in records if not (file := self._file(record)) or not _same(file)]
+        for record in gone:
+            self._count(record)
+        return gone
+
     def sweep(self) -> None:
         """Forget what was closed before the last call, by processes that live on, and those that are gone."""
         self._sweep += 1
+        self.settle()
         self._strangers = {os.getpid()}
         for pid, closed in list(self._closed.items()):
-            old = [record for record, (when, _) in closed.items() if when < self._sweep - 1]
+            old = [record for record, at in closed.items() if at.sweep < self._sweep - 1]
             self._check(pid, old)
             for record in old:
                 del closed[record]
             if not closed:
                 del self._closed[pid]
-        for pid in [each for each in self._open if each not in self.known and not os.path.exists(f"/proc/{each}")]:
-            del self._open[pid]
+        for pid, noted in list(self._open.items()):
+            if not noted or (pid not in self.known and not os.path.exists(f"/proc/{pid}")):
+                del self._open[pid]
         used = {record for noted in self._open.values() for record in noted}
         used |= {record for noted in self._closed.values() for record in noted}
         self._files = {record: file for record, file in self._files.items() if record in used}
@@ -153,8 +180,8 @@ class OpenLog:
         noted = self._open.setdefault(pid, {})
         if is_opened:
             noted[record] = noted.get(record, 0) + 1
-            if not is_closed and pid in self._closed:
-                kept = {each: state for each, state in self._closed[pid].items() if state[1]}
+            if pid in self._closed:  # what was closed before this was not closed by an end
+                kept = {each: at for each, at in self._closed[pid].items() if at.merged and at.read == self._reads}
                 self._closed[pid] = kept
         if is_closed:
             count = noted.get(record, 1)
@@ -162,13 +189,13 @@ class OpenLog:
                 noted[record] = count - 1
                 return
             noted.pop(record, None)
-            self._closed.setdefault(pid, {})[record] = (self._sweep, is_opened)
+            self._closed.setdefault(pid, {})[record] = _Closed(self._sweep, self._reads, is_opened)
             self._count(record)
 
     def _count(self, record: bytes) -> None:
         if record not in self._done:
             file = self._file(record)
-            if file and not os.path.lexists(file.path):
+            if file and not _same(file):  # another one may have its name by now
                 self._done.add(record)
                 self.finished()
 

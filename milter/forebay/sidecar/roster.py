@@ -82,7 +82,7 @@ class Roster:
         """Somebody has taken a message: if that is a process outside the leaves, it is a worker."""
         if pid not in self.workers and pid != self.main and pid in self._enforcement.router_pids():
             found = process(pid)
-            if found:
+            if found and self._matches(found):
                 self._take(found)
 
     def launched(self, pid: int, slot: int, holding: Holding) -> Worker | None:

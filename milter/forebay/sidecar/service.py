@@ -33,6 +33,7 @@ from forebay.sidecar.moves import nothing
 from forebay.sidecar.openlog import OpenLog
 from forebay.sidecar.roster import Roster
 from forebay.sidecar.spoolwatch import SpoolWatch
+from forebay.sidecar.verdict import STRIKES
 from forebay.sidecar.withhold import Withholding
 
 if TYPE_CHECKING:
@@ -45,7 +46,6 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(LOGGER)
 _SCAN: Final = 0.02
-_SLOW_SCAN: Final = 0.1
 _RECORDS: Final = 0.05
 _SWEEP: Final = 0.5
 _GATE: Final = 0.25
@@ -216,6 +216,8 @@ class Service:
         self.roster.drop(worker.leaf.slot)
 
     def _finished(self, worker: Worker, verdict: Verdict, status: int | None) -> None:
+        if self._router and verdict in STRIKES:
+            self._router.is_excused = True
         if self._dispatch:
             self._dispatch.finished(worker, verdict)
             if not (worker.launched and self._adapter.find(worker.launched.message)):
@@ -262,7 +264,7 @@ class Service:
     async def _scanning(self) -> None:
         while True:
             self.roster.scan()
-            await asyncio.sleep(_SLOW_SCAN if self.openlog else _SCAN)  # a record tells of the first claim anyway
+            await asyncio.sleep(_SCAN)
 
     async def _sweeping(self) -> None:
         while True:

@@ -6,6 +6,8 @@ import os
 import time
 from typing import TYPE_CHECKING
 
+from forebay.api.process import state
+
 if TYPE_CHECKING:
     from forebay.api.process import Process
     from forebay.api.router import Holding, Message
@@ -64,8 +66,11 @@ class Worker:
         return [each.message for identity, each in before.items() if identity not in now]
 
     def read_counters(self) -> None:
-        """Read the counters of its leaf."""
-        self.latest = self.leaf.counters
+        """Read the counters of its leaf, for what it takes next: not those of its own end."""
+        counters = self.leaf.counters
+        found = state(self.process.pid)
+        if found and not found.exiting:
+            self.latest = counters
 
     def note_memory(self) -> None:
         """Take down what it uses, as evidence."""

@@ -123,7 +123,7 @@ class CgroupV1:
             cgroup.write(base / "memory.limit_in_bytes", str(total))
         self._fails = cgroup.NumberFile(base / "memory.failcnt")
         self._total = cgroup.NumberFile(base / "memory.usage_in_bytes")
-        self._router = LeafV1(base / cgroup.ROUTER, -1, Bounds(0, 0), self._fails)
+        self._router = LeafV1(base / cgroup.ROUTER, -1, Bounds(bounds.memory, 0), self._fails)
 
     def start(self, alarmed: Callable[[int], None]) -> None:
         self._alarmed = alarmed

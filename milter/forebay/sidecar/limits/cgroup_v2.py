@@ -103,7 +103,7 @@ class CgroupV2:
             cgroup.write(base / "memory.max", str(total))
         self._events = cgroup.NumberFile(base / "memory.events.local")
         self._current = cgroup.NumberFile(base / "memory.current")
-        self._router = LeafV2(base / cgroup.ROUTER, -1, Bounds(0, 0), self._events)
+        self._router = LeafV2(base / cgroup.ROUTER, -1, Bounds(bounds.memory, 0), self._events)
         self._inotify = inotify.open_queue()
 
     def start(self, alarmed: Callable[[int], None]) -> None:
