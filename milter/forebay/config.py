@@ -19,6 +19,7 @@ from pydantic.dataclasses import dataclass
 
 from forebay.config_mistakes import Place, check, dotted, nearest
 from forebay.config_router import Router, Sidecar
+from forebay.config_store import Fingerprints, Quarantine, Store
 from forebay.config_types import (
     AbsolutePath,
     Actions,
@@ -145,6 +146,9 @@ class Config:
     plugins: Plugins = field(default_factory=Plugins)
     router: Router = field(default_factory=Router)
     sidecar: Sidecar = field(default_factory=Sidecar)
+    store: Store = field(default_factory=Store)
+    quarantine: Quarantine = field(default_factory=Quarantine)
+    fingerprints: Fingerprints = field(default_factory=Fingerprints)
     log: Log = field(default_factory=Log)
     source: str = field(default="(defaults)", init=False)
 

@@ -10,14 +10,15 @@ from __future__ import annotations
 
 import os
 import struct
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
+from forebay import metrics_store as store
 from forebay.message.finding import Action
+from forebay.metrics_spec import Spec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from prometheus_client import Counter, Gauge, Histogram
 
@@ -28,17 +29,6 @@ ours, by itself."""
 HELPERS: Final = ("template", "keeper")
 OWN_CODE: Final = "forebay"
 """The label `validator` where no validator but forebay's own code failed or hung."""
-
-
-@dataclass(frozen=True, slots=True)
-class Spec:
-    """One metric."""
-
-    name: str
-    kind: Literal["counter", "gauge", "histogram"]
-    help: str
-    label: str = ""
-    buckets: tuple[float, ...] = ()
 
 
 MESSAGES = Spec("forebay_messages_total", "counter", "Messages by the action taken.", "action")
@@ -94,7 +84,7 @@ BUILD = Spec("forebay_build_info", "gauge", "1, with the version as a label.", "
 ALL: Final = (
     MESSAGES, OBSERVED, FINDINGS, VALIDATOR_ERRORS, BENCHED, RECIPIENTS_REJECTED, VERDICT_SECONDS, HEADER_BYTES, FAILURES,
     SESSIONS, CONNECTIONS, CONNECTIONS_REFUSED, SESSIONS_CUT, WORKERS, WORKER_ENDS, HELPER_ENDS, HANGS, RELOADS,
-    RELOAD_OK, RELOAD_TIME, BUILD,
+    RELOAD_OK, RELOAD_TIME, BUILD, *store.ALL,
 )  # fmt: skip
 
 
@@ -117,6 +107,7 @@ class WorkerMetrics:
         self.verdict_seconds = _histogram(VERDICT_SECONDS)
         self.header_bytes = _histogram(HEADER_BYTES)
         self.failures = _counter(FAILURES)
+        self.hits = _counter(store.HITS)
         self.sessions = _counter(SESSIONS)
         self.connections = _gauge(CONNECTIONS, "livesum")
         self.connections_refused = _counter(CONNECTIONS_REFUSED)
@@ -132,6 +123,43 @@ class WorkerMetrics:
     def bench(self, validator: str, *, is_benched: bool) -> None:
         """Note that a validator sits out in this worker, or does no more."""
         self._benched.labels(validator).set(int(is_benched))
+
+
+class KeeperMetrics:
+    """What the keeper counts of the store."""
+
+    def __init__(self, directory: str) -> None:
+        _count_in(directory, "keeper")
+        self.intake = {each: _child(store.INTAKE, each) for each in store.TAKEN}
+        self.backlog = _gauge(store.BACKLOG, "mostrecent")
+        self.errors = _counter(store.ERRORS)
+        self._entries, self._bytes, self._oldest = (
+            _gauge(each, "mostrecent") for each in (store.ENTRIES, store.BYTES, store.OLDEST)
+        )
+        self._reasons = _gauge(store.REASONS, "mostrecent")
+        self._known: set[str] = set()
+        self.reasons({store.OTHER: 0})
+        for each in store.KINDS:
+            self.waiting(each, 0, 0, 0.0)
+        self.actions = {each: _gauge(store.ACTIONS, "mostrecent").labels(each) for each in store.CLOSED}
+        self.fingerprints = {each: _gauge(store.FINGERPRINTS, "mostrecent").labels(each) for each in ("exact", "shape")}
+        self.snapshot = _gauge(store.SNAPSHOT, "mostrecent")
+        self.propagation = _histogram(store.PROPAGATION)
+        self.full = _gauge(store.QUARANTINE_FULL, "mostrecent")
+
+    def waiting(self, kind: str, number: int, size: int, oldest: float) -> None:
+        """What waits for a person, of one kind."""
+        self._entries.labels(kind).set(number)
+        self._bytes.labels(kind).set(size)
+        self._oldest.labels(kind).set(oldest)
+
+    def reasons(self, numbers: Mapping[str, int]) -> None:
+        """How many wait, by reason. A reason is a validator's id or a cause: there are few."""
+        for each in self._known - set(numbers):
+            self._reasons.labels(each).set(0)
+        for each, number in numbers.items():
+            self._reasons.labels(each).set(number)
+        self._known |= set(numbers)
 
 
 class SupervisorMetrics:

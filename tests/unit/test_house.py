@@ -22,11 +22,13 @@ ALLOWED = {
     "metrics": {"metrics", "errors", "config", "message"},
     "api": {"api", "message"},
     "judge": {"judge", "api", "message", *COMMON},
-    "smtp": {"smtp", "judge", "api", "message", *COMMON},
-    "sidecar": {"sidecar", "judge", "api", "message", *COMMON},
+    "records": {"records"},
+    "store": {"store", "records", *COMMON},
+    "smtp": {"smtp", "store", "records", "judge", "api", "message", *COMMON},
+    "sidecar": {"sidecar", "store", "records", "judge", "api", "message", *COMMON},
     "quickstart": {"quickstart", "errors", "message"},
     "testing": {"testing", "judge", "smtp", "api", "message", *COMMON},
-    "cli": {"cli", "smtp", "sidecar", "quickstart", "testing", "judge", "api", "message", *COMMON},
+    "cli": {"cli", "sidecar", "store", "records", "smtp", "quickstart", "testing", "judge", "api", "message", *COMMON},
 }
 
 
@@ -93,6 +95,12 @@ def test_imports_go_one_way(path: Path) -> None:
     allowed = ALLOWED[here[1].split("_")[0]]
     rooms = {room(name) for name in imported(path)}
     assert rooms <= allowed | {""}
+
+
+def test_only_the_keeper_of_the_milter_knows_the_store() -> None:
+    """No database is in the way of mail: a worker writes files, and the keeper reads them."""
+    users = [path.name for path in modules("milter/forebay/smtp") if "store" in {room(name) for name in imported(path)}]
+    assert users == ["bookkeeper.py"]
 
 
 @pytest.mark.parametrize("path", modules("plugins"), ids=lambda path: str(path.relative_to(ROOT)))

@@ -20,7 +20,9 @@ COMMANDS = {
     "config": "Check and show the configuration.",
     "validators": "List and explain the validators.",
     "plugins": "List the plugins, and begin a new one.",
-    "quarantine": "List, release and delete what was set aside.",
+    "quarantine": "List, show, release and delete what waits for a person.",
+    "fingerprints": "List, show, add and revoke the fingerprints of killers.",
+    "store": "Bring the store up to date.",
     "install": "Write the unit, the user, the directories and an example configuration.",
     "status": "Show how the milter is doing, on one screen.",
 }

@@ -15,7 +15,8 @@ def milter(path: str | None) -> int:
     """Run the milter until SIGTERM or SIGINT. SIGHUP reads the configuration again, without losing a session."""
     from forebay import config as configuration
     from forebay import logs
-    from forebay.judge.load import load, load_judge
+    from forebay.judge.fingerprints import load_judge_and_matcher
+    from forebay.judge.load import load
     from forebay.smtp import supervisor
 
     try:
@@ -24,4 +25,4 @@ def milter(path: str | None) -> int:
         load(path)  # finds the mistakes in plugins and options too, and raises all together
         raise
     logs.set_up(settings.log)
-    return supervisor.run(settings, lambda: configuration.load(path), load_judge, version("forebay"))
+    return supervisor.run(settings, lambda: configuration.load(path), load_judge_and_matcher, version("forebay"))

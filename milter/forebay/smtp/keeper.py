@@ -1,8 +1,11 @@
-"""The keeper: one process that answers /metrics and /healthz over HTTP, on an address of this host only."""
+"""The keeper: one process beside the mail. It takes record files into the store, follows the store, and answers
+/metrics and /healthz over HTTP, on an address of this host only.
+"""
 
 from __future__ import annotations
 
 import json
+import logging
 import os
 import socket
 import threading
@@ -12,12 +15,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from forebay import metrics
+from forebay.logs import LOGGER
 from forebay.smtp import statusfile
 from forebay.smtp.listener import bind_inet, refused
 from forebay.smtp.template import become
 
 if TYPE_CHECKING:
-    from forebay.config import Milter
+    from forebay.config import Config
     from forebay.smtp.channel import Channel
     from forebay.smtp.page import Page
 
@@ -34,14 +38,29 @@ def bind(address: str) -> socket.socket:
         raise refused(address, "milter.metrics", error) from None
 
 
-def run(settings: Milter, page: Page, listening: socket.socket, channel: Channel) -> None:
-    """Answer until the line to the supervisor ends."""
+def run(config: Config, page: Page, listening: socket.socket | None, channel: Channel) -> None:
+    """Work until the line to the supervisor ends. Without `listening`, nothing is answered over HTTP."""
+    settings = config.milter
     become(settings.user)
-    server = _Server(Path(settings.runtime), page, listening)
-    threading.Thread(target=server.serve_forever, name="http", daemon=True).start()
+    counted = metrics.KeeperMetrics(str(Path(settings.runtime, "metrics")))
+    if listening:
+        server = _Server(Path(settings.runtime), page, listening)
+        threading.Thread(target=server.serve_forever, name="http", daemon=True).start()
+    threading.Thread(target=_keep_books, args=(config, channel, counted), name="books", daemon=True).start()
     while channel.receive() is not None:
         pass
     os._exit(os.EX_OK)
+
+
+def _keep_books(config: Config, channel: Channel, counted: metrics.KeeperMetrics) -> None:
+    """A failure that nobody foresaw ends the keeper, which is replaced, with back-off."""
+    try:
+        from forebay.smtp.bookkeeper import Bookkeeper  # noqa: PLC0415 - the store is imported here, and nowhere else in the milter
+
+        Bookkeeper(config, channel, counted).run()
+    except BaseException:
+        logging.getLogger(LOGGER).exception("the keeper of the store gave up")
+    os._exit(os.EX_SOFTWARE)
 
 
 class _Server(ThreadingHTTPServer):

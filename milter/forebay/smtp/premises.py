@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from forebay import metrics
+from forebay import metrics, records
 from forebay.errors import FileError, RightsError
 from forebay.smtp import keeper, listener, statusfile
 from forebay.smtp.listener import Address
@@ -40,7 +40,9 @@ class Premises:
         user = _account(settings.user)
         runtime = Path(settings.runtime)
         _make("runtime", runtime, 0o755, user)
-        _make("state", Path(settings.state), 0o700, user)
+        state = Path(settings.state)
+        for path in (state, state / records.DIRECTORY, *(state / records.DIRECTORY / each for each in records.FOLDERS)):
+            _make("state", path, 0o700, user)
         lock = statusfile.lock(runtime)
         counted = runtime / "metrics"
         _make("runtime", counted, 0o755, user)

@@ -25,6 +25,11 @@ def refuse_what_stays(old: Config, new: Config) -> None:
         raise ConfigError(new.source, [Mistake(f"milter.{each}", text) for each in changed])
 
 
+def concerns_keeper(old: Config, new: Config) -> bool:
+    """Whether the keeper goes by something that is another now."""
+    return (old.store, old.quarantine, old.fingerprints) != (new.store, new.quarantine, new.fingerprints)
+
+
 def worker_count(settings: Milter) -> int:
     """How many workers to run."""
     return settings.workers or max(2, PER_CPU * len(os.sched_getaffinity(0)))

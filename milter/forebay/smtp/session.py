@@ -26,12 +26,14 @@ if TYPE_CHECKING:
 
     from forebay.judge.runner import Judge
     from forebay.judge.verdict import Verdict
+    from forebay.records import Record
 
 Context = Any
 """pymilter's context of a connection: it has no types."""
 
 FAILURE: Final = ("451", "4.3.0", "forebay failed on this message; try again later")
 BUSY: Final = ("451", "4.3.2", "forebay serves too many sessions; try again later")
+FULL: Final = ("451", "4.3.1", "the quarantine of this host is full; try again later")
 NO_QUARANTINE: Final = ("451", "4.3.5", "the MTA offers forebay no quarantine; try again later")
 
 MAIL_MACROS: Final = "i {client_addr} {auth_type} {auth_authen} {mail_addr}"
@@ -49,6 +51,8 @@ class Host(Protocol):
     """The worker, as far as a session needs it."""
 
     judge: Judge
+    may_quarantine: bool
+    may_tag: bool
     hostname: str
     tag_field: str
     reply_url: str
@@ -68,6 +72,12 @@ class Host(Protocol):
     def recipient_verdict(self, session: Session, recipient: bytes) -> Verdict:
         """Judge a recipient alone, under the watchdog's eyes."""
 
+    def announce(self, session: Session, verdict: Verdict) -> Record:
+        """What is to be written down of a message that is quarantined."""
+
+    def hold(self, record: Record, queue_id: str) -> bool:
+        """Write it down, for good; False where no more may be held. Raises OSError."""
+
     def failed(self, where: str) -> None:
         """Count and log the exception that is being handled."""
 
@@ -77,8 +87,8 @@ class Session:
 
     __slots__ = (
         "authenticated", "body", "broken", "client", "early", "fields", "is_full", "late_tags", "leading_blank",
-        "may_hold", "may_tag", "noreply_eoh", "noreply_header", "noreply_mail", "noreply_rcpt", "queue_id", "recipients",
-        "refused", "sender", "size", "skip", "smtputf8", "verdict",
+        "matched", "may_hold", "may_tag", "noreply_eoh", "noreply_header", "noreply_mail", "noreply_rcpt", "queue_id",
+        "recipients", "record", "refused", "sender", "size", "skip", "smtputf8", "verdict",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -102,6 +112,8 @@ class Session:
         self.client = self.queue_id = ""
         self.authenticated = self.smtputf8 = self.broken = False
         self.verdict: Verdict | None = None
+        self.matched = b""
+        self.record: Record | None = None
 
     @property
     def envelope(self) -> Envelope:
@@ -146,13 +158,13 @@ class Callbacks:
         return int(milter.CONTINUE)
 
     def _agree(self, ctx: Context, session: Session, options: list[int]) -> None:
-        judge = self._judge
+        judge, host = self._judge, self._host
         actions, steps = options[0], options[1]
-        session.may_hold = judge.may_quarantine and bool(actions & milter.QUARANTINE)
-        session.may_tag = judge.may_tag and bool(actions & milter.ADDHDRS)
+        session.may_hold = host.may_quarantine and bool(actions & milter.QUARANTINE)
+        session.may_tag = host.may_tag and bool(actions & milter.ADDHDRS)
         wanted_actions = milter.SETSYMLIST
-        wanted_actions |= milter.QUARANTINE if judge.may_quarantine else 0
-        wanted_actions |= milter.ADDHDRS | milter.CHGHDRS if judge.may_tag else 0
+        wanted_actions |= milter.QUARANTINE if host.may_quarantine else 0
+        wanted_actions |= milter.ADDHDRS | milter.CHGHDRS if host.may_tag else 0
         wanted = _DECLINED | milter.P_NR_HDR | milter.P_HDR_LEADSPC
         wanted |= 0 if session.refused else milter.P_NR_MAIL
         wanted |= 0 if judge.reject_at_rcpt else milter.P_NR_RCPT
@@ -259,6 +271,8 @@ class Callbacks:
         started = time.perf_counter()
         verdict = self._host.verdict(session)
         self._host.judged(session, verdict, time.perf_counter() - started)
+        if verdict.action is Action.QUARANTINE and session.may_hold:
+            session.record = self._host.announce(session, verdict)
         tag = self._tag.encode()
         session.late_tags = [value for name, value in session.fields if name.lower() == tag] + session.late_tags
         session.fields = []
@@ -273,8 +287,11 @@ class Callbacks:
         if not final:
             return int(milter.CONTINUE)
         if action is Action.QUARANTINE:
-            if not session.may_hold:
+            if not session.record:
                 ctx.setreply(*NO_QUARANTINE)
+                return int(milter.TEMPFAIL)
+            if not self._host.hold(session.record, _macro(ctx, "i")):
+                ctx.setreply(*FULL)
                 return int(milter.TEMPFAIL)
             ctx.quarantine(wording.quarantine_reason(verdict))
         if session.may_tag:

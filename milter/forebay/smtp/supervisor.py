@@ -35,10 +35,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from forebay.config import Config
-    from forebay.judge.runner import Judge
     from forebay.smtp.channel import Channel
     from forebay.smtp.crew import Hand
     from forebay.smtp.postmortem import Cause
+    from forebay.smtp.template import Load
 
 IDLE: Final = 1.0
 BUSY: Final = 0.05
@@ -47,7 +47,7 @@ BACKLOG_TIME: Final = 2.0
 """Seconds of running time at a stop in which connections that wait in the kernel still find a worker."""
 
 
-def run(config: Config, reread: Callable[[], Config], load_judge: Callable[[Config], Judge], version: str) -> int:
+def run(config: Config, reread: Callable[[], Config], load: Load, version: str) -> int:
     """Serve until told to stop; the exit status. `reread` reads the configuration again.
 
     Raises a ForebayError where the service cannot start.
@@ -57,7 +57,7 @@ def run(config: Config, reread: Callable[[], Config], load_judge: Callable[[Conf
     processes.adopt_orphans()
     premises = Premises.take(config.milter)
     try:
-        return Supervisor(config, reread, load_judge, premises, signals, version).run()
+        return Supervisor(config, reread, load, premises, signals, version).run()
     finally:
         premises.leave()
 
@@ -69,14 +69,14 @@ class Supervisor:
         self,
         config: Config,
         reread: Callable[[], Config],
-        load_judge: Callable[[Config], Judge],
+        load: Load,
         premises: Premises,
         signals: Signals,
         version: str,
     ) -> None:
         self._config = config
         self._reread = reread
-        self._load_judge = load_judge
+        self._load_with = load
         self._premises = premises
         self._signals = signals
         self._log = logging.getLogger(logs.LOGGER)
@@ -138,7 +138,7 @@ class Supervisor:
         if self._state in {"stopping", "stopped"}:
             self._go_on_stopping()
         else:
-            if not self._keeper and self._premises.scraped and self._keeper_delay.is_over(now):
+            if not self._keeper and self._keeper_delay.is_over(now):
                 self._start_keeper()
             if not self._template and not self._loading and self._template_delay.is_over(now):
                 self._load(self._config)
@@ -180,7 +180,7 @@ class Supervisor:
         """Start a template of this configuration; it says when it has loaded."""
         self._loaded = config
         shared = template.Estate(self._premises.page, self._premises.listening)
-        body: Callable[[Channel], None] = partial(template.run, config, self._load_judge, shared)
+        body: Callable[[Channel], None] = partial(template.run, config, self._load_with, shared)
         self._loading = Helper.start("template", body, (self._premises.listening.fileno(),))
 
     def _reload(self) -> None:
@@ -204,6 +204,8 @@ class Supervisor:
             self._use(helper)
         elif message.verb == "failed":
             self._refuse(reload.error_of(message))
+        elif message.verb == "snapshot":
+            self._crew.tell_all("snapshot")
 
     def _use(self, helper: Helper) -> None:
         """A template has loaded: go on with it, and with workers of its configuration."""
@@ -212,6 +214,9 @@ class Supervisor:
             self._template.dismiss()
         self._template, self._loading = helper, None
         if is_new:
+            if self._keeper and reload.concerns_keeper(self._config, self._loaded):
+                self._keeper.end()
+                self._keeper = None
             self._config = self._loaded
             logs.set_up(self._config.log)
             self._crew.settings = self._config.milter
@@ -253,11 +258,9 @@ class Supervisor:
     # Processes: starting them, and their ends.
 
     def _start_keeper(self) -> None:
-        assert self._premises.scraped
-        body: Callable[[Channel], None] = partial(
-            keeper.run, self._config.milter, self._premises.page, self._premises.scraped
-        )
-        self._keeper = Helper.start("keeper", body, (self._premises.scraped.fileno(),))
+        scraped = self._premises.scraped
+        body: Callable[[Channel], None] = partial(keeper.run, self._config, self._premises.page, scraped)
+        self._keeper = Helper.start("keeper", body, (scraped.fileno(),) if scraped else ())
 
     def _fork_worker(self, hand: Hand, line: int) -> bool:
         assert self._template

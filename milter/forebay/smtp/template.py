@@ -11,6 +11,7 @@ import gc
 import os
 import pwd
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from forebay.errors import ConfigError, ForebayError, RightsError
@@ -22,8 +23,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from forebay.config import Config
+    from forebay.judge.fingerprints import Matcher
     from forebay.judge.runner import Judge
     from forebay.smtp.page import Page
+
+    Load = Callable[[Config], tuple[Judge, Matcher]]
 
 
 COLLECT_AFTER: Final = 20_000
@@ -38,12 +42,12 @@ class Estate:
     listening: socket.socket
 
 
-def run(config: Config, load_judge: Callable[[Config], Judge], estate: Estate, channel: Channel) -> None:
+def run(config: Config, load: Load, estate: Estate, channel: Channel) -> None:
     """Load, say so, and fork a worker whenever the supervisor asks, until the line to it ends."""
     try:
         become(config.milter.user)
-        judge = load_judge(config)
-        from forebay.smtp import libmilter, worker  # noqa: F401, PLC0415 - imported once, for all workers
+        judge, matcher = load(config)
+        from forebay.smtp import desk, libmilter, worker  # noqa: F401, PLC0415 - imported once, for all workers
 
         libmilter.require()
     except ConfigError as error:
@@ -59,7 +63,7 @@ def run(config: Config, load_judge: Callable[[Config], Judge], estate: Estate, c
     while (order := channel.receive()) is not None:
         if order.verb == "fork":
             line, trace = order.descriptors
-            _fork_worker(config, judge, estate, order.given["slot"], line, trace)
+            _fork_worker(partial(_work, config, judge, matcher), estate, order.given["slot"], line, trace)
             os.close(line)
             os.close(trace)
 
@@ -80,23 +84,25 @@ def become(user: str) -> None:
     os.setuid(entry.pw_uid)
 
 
-def _fork_worker(config: Config, judge: Judge, estate: Estate, slot: int, line: int, trace: int) -> None:
+def _fork_worker(
+    work: Callable[[Estate, int, int, int], None], estate: Estate, slot: int, line: int, trace: int
+) -> None:
     between = os.fork()
     if between:
         os.waitpid(between, 0)
         return
     try:
-        processes.fork(
-            lambda: _work(config, judge, estate, slot, line, trace), _keep(estate, line, trace), "forebay-worker"
-        )
+        processes.fork(lambda: work(estate, slot, line, trace), _keep(estate, line, trace), "forebay-worker")
     finally:
         os._exit(os.EX_OK)
 
 
-def _work(config: Config, judge: Judge, estate: Estate, slot: int, line: int, trace: int) -> None:
+def _work(config: Config, judge: Judge, matcher: Matcher, estate: Estate, slot: int, line: int, trace: int) -> None:
+    from forebay.smtp.desk import Desk  # noqa: PLC0415 - see run
     from forebay.smtp.worker import Place, Worker  # noqa: PLC0415 - see run
 
-    Worker(config.milter, judge, Place(slot, estate.page, estate.listening, Channel.of(line), trace)).run()
+    place = Place(slot, estate.page, estate.listening, Channel.of(line), trace)
+    Worker(config.milter, judge, Desk(config, matcher), place).run()
 
 
 def _keep(estate: Estate, *others: int) -> tuple[int, ...]:

@@ -34,7 +34,9 @@ if TYPE_CHECKING:
     from forebay.config import Milter
     from forebay.judge.runner import Judge
     from forebay.judge.verdict import Verdict
+    from forebay.records import Record
     from forebay.smtp.channel import Channel
+    from forebay.smtp.desk import Desk
     from forebay.smtp.page import Page
     from forebay.smtp.session import Session
 
@@ -62,8 +64,11 @@ class Place:
 class Worker:
     """The host of the sessions of this process."""
 
-    def __init__(self, settings: Milter, judge: Judge, place: Place) -> None:
+    def __init__(self, settings: Milter, judge: Judge, desk: Desk, place: Place) -> None:
         self.judge = judge
+        self.may_quarantine = judge.may_quarantine or desk.may_quarantine
+        self.may_tag = judge.may_tag or desk.may_tag
+        self._desk = desk
         self.hostname = settings.hostname
         self.tag_field = settings.tag_field
         self.reply_url = settings.reply_url
@@ -81,6 +86,7 @@ class Worker:
         self._watchdog.remembered.update(remembered.load(Path(settings.state)))
         judge.watch = self._watchdog
         judge.failed = self._validator_failed
+        desk.matcher.protect.watch = self._watchdog
         self._memory = os.open("/proc/self/statm", os.O_RDONLY)  # once: later there may be no descriptor left
         self._ours = {place.channel.fileno()}
         self._serving = Serving(place.listening, Callbacks(self).register, settings.runtime)
@@ -126,7 +132,8 @@ class Worker:
         """Judge what the session has collected."""
         self._watchdog.begin(session.fields)
         try:
-            return self.judge.judge(session.fields, session.envelope, session.body)
+            verdict = self.judge.judge(session.fields, session.envelope, session.body)
+            return self._desk.compare(session, verdict)
         finally:
             self._watchdog.end()
 
@@ -154,8 +161,27 @@ class Worker:
             metrics.observed[verdict.would].inc()
         for validator in {each.id for each in verdict.findings}:
             metrics.found(validator)
+        if session.matched:
+            self._hit(session, verdict)
         if verdict.action is not Action.ACCEPT or verdict.would is not Action.ACCEPT or verdict.errors:
             log_verdict(verdict, session.envelope, session.queue_id)
+
+    def announce(self, session: Session, verdict: Verdict) -> Record:
+        """What is to be written down of a message that is quarantined."""
+        return self._desk.record(session, verdict)
+
+    def hold(self, record: Record, queue_id: str) -> bool:
+        """Write it down; False where the quarantine takes no more. Raises OSError where it cannot be written."""
+        return self._desk.hold(record, queue_id)
+
+    def _hit(self, session: Session, verdict: Verdict) -> None:
+        self._metrics.hits.inc()
+        if verdict.action is Action.QUARANTINE:
+            return  # the record of the message says it too
+        try:
+            self._desk.note(self._desk.record(session, verdict))
+        except OSError:
+            self.failed("a hit of a fingerprint was not written down")
 
     def failed(self, where: str) -> None:
         """Count a failure of our own; write down at most one a second."""
@@ -188,6 +214,8 @@ class Worker:
                 if order.verb == "drain":
                     self._serving.accept_no_more()
                     return
+                if order.verb == "snapshot":
+                    self._desk.renew()
                 if order.verb == "remember":
                     self._watchdog.remembered.add((order.given["digest"], order.given["validator"]))
             self._watchdog.beat(self._sessions)

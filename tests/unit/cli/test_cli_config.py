@@ -177,7 +177,20 @@ def test_every_setting_is_shown(forebay: Forebay) -> None:
 def test_the_schema_has_every_setting(forebay: Forebay) -> None:
     """The options of each validator among them, each with its type; nothing that is no setting."""
     schema = json.loads(forebay("config", "schema").out)
-    assert set(schema["properties"]) == {"milter", "policy", "validators", "plugins", "router", "sidecar", "log"}
+    assert set(schema["properties"]) == {
+        *(
+            "milter",
+            "policy",
+            "validators",
+            "plugins",
+            "router",
+            "sidecar",
+            "store",
+            "quarantine",
+            "fingerprints",
+            "log",
+        ),
+    }
     validators = schema["properties"]["validators"]
     assert validators["additionalProperties"] is False
     options = validators["properties"]["address-count"]["properties"]

@@ -37,6 +37,9 @@ SECTIONS: Final = {
     "router": "Router",
     "router.limits": "RouterLimits",
     "sidecar": "Sidecar",
+    "store": "Store",
+    "quarantine": "Quarantine",
+    "fingerprints": "Fingerprints",
     "log": "Log",
 }
 

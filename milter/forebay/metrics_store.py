@@ -1,0 +1,42 @@
+"""The metrics of the quarantine, the fingerprints and the store."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from forebay.metrics_spec import Spec
+
+TAKEN: Final = ("entries", "hits", "damaged")
+KINDS: Final = ("mta-hold", "spool")
+OTHER: Final = "other"
+CLOSED: Final = ("released", "deleted", "vanished")
+
+HITS = Spec("forebay_fingerprint_hits_total", "counter", "Messages like one that killed a router.")
+FINGERPRINTS = Spec("forebay_fingerprints", "gauge", "Fingerprints that are matched, by kind.", "kind")
+SNAPSHOT = Spec(
+    "forebay_fingerprint_snapshot_timestamp_seconds", "gauge", "When the fingerprints were last read from the store."
+)
+PROPAGATION = Spec(
+    "forebay_fingerprint_propagation_seconds", "histogram", "From the publication of a fingerprint to its use here.",
+    buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60, 600),
+)  # fmt: skip
+ENTRIES = Spec("forebay_quarantine_messages", "gauge", "Messages of this host that wait for a person, by kind.", "kind")
+BYTES = Spec("forebay_quarantine_bytes", "gauge", "Bytes of messages of this host that wait for a person.", "kind")
+OLDEST = Spec(
+    "forebay_quarantine_oldest_timestamp_seconds", "gauge", "Since when the oldest of them waits, 0 for none.", "kind"
+)
+REASONS = Spec(
+    "forebay_quarantine_reasons", "gauge", "Messages of this host that wait, by validator or cause.", "cause"
+)
+ACTIONS = Spec(
+    "forebay_quarantine_closed", "gauge", "Entries of this host whose message is gone, by what became of it.", "state"
+)
+QUARANTINE_FULL = Spec("forebay_quarantine_full", "gauge", "1 while more waits than the quota allows.")
+INTAKE = Spec("forebay_store_intake_total", "counter", "Record files taken into the store.", "record")
+BACKLOG = Spec("forebay_store_backlog", "gauge", "Record files that are not in the store yet.")
+ERRORS = Spec("forebay_store_errors_total", "counter", "Times that the store could not be read or written.")
+
+ALL: Final = (
+    HITS, FINGERPRINTS, SNAPSHOT, PROPAGATION, ENTRIES, BYTES, OLDEST, REASONS, ACTIONS, QUARANTINE_FULL, INTAKE,
+    BACKLOG, ERRORS,
+)  # fmt: skip

@@ -1,0 +1,206 @@
+"""The clerk: two processes beside the sidecar's guard, which wait for the store so that the guard never does.
+
+One of them tells the store what the journal says (entries, strikes, fingerprints of the convicted). The other confirms what the
+MTA holds and carries out what people ask for. They run as root, and are the user whom the store belongs to whenever they
+use that.
+
+    python -m forebay.sidecar.clerk --config FILE
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from forebay import config as configuration
+from forebay import logs, records
+from forebay.errors import ForebayError
+from forebay.logs import LOGGER
+from forebay.records import Records
+from forebay.sidecar import requests
+from forebay.sidecar.adapters import make_adapter
+from forebay.sidecar.journal import NAME, Journal
+from forebay.sidecar.mirror import Mirror
+from forebay.store.engine import Store, host_of
+from forebay.store.hands import Hands
+from forebay.store.ledger import Ledger
+from forebay.store.postfix import HoldQueue
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from forebay.config import Config
+
+TURN: Final = 0.02
+"""Seconds between two looks at the journal's counter of changes: from a conviction to its publication."""
+_HANDS: Final = 0.25
+_LONGEST_DELAY: Final = 5.0
+_FIRST_RESTART, _LONGEST_RESTART = 0.2, 60.0
+_PATIENCE: Final = 10.0
+_LOG_INTERVAL: Final = 60.0
+_log = logging.getLogger(LOGGER)
+
+
+class JournalSpool:
+    """What is asked for of the spool's quarantine goes into the journal; the guard carries it out."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self._asked: dict[tuple[str, str], int] = {}
+
+    def act(self, entry: str, verb: str, person: str) -> str:
+        """Ask, once; then the outcome, as soon as there is one."""
+        if self._journal.entry(entry) is None:
+            return "this host knows of no such message"
+        number = self._asked.get((entry, verb))
+        if number is None:
+            number = self._asked[entry, verb] = requests.ask(self._journal, verb, entry, person)
+        outcome = self._journal.outcome(number)
+        if outcome:
+            del self._asked[entry, verb]
+        return outcome
+
+
+class Owner:
+    """The user whom the state directory belongs to: nobody can make root write where that user points."""
+
+    def __init__(self, state: Path) -> None:
+        found = state.stat()
+        self.uid, self.gid = found.st_uid, found.st_gid
+
+    @contextmanager
+    def __call__(self) -> Iterator[None]:
+        """Be that user until the end of the block, if we are root."""
+        if os.geteuid() != 0 or not self.uid:
+            yield
+            return
+        os.setegid(self.gid)
+        os.seteuid(self.uid)
+        try:
+            yield
+        finally:
+            os.seteuid(0)
+            os.setegid(0)
+
+
+def mirror_turns(config: Config) -> Callable[[], None]:
+    """What the process does that tells the store what the journal says."""
+    state, store = Path(config.milter.state), Store.of(config)
+    as_user = Owner(state)
+    mirrors: list[Mirror] = []
+
+    def turn() -> None:
+        if not mirrors and (state / NAME).exists():
+            adapter, _ = make_adapter(config.router)
+            mirrors.append(Mirror(config, Journal(state), store, adapter, as_user))
+        for each in mirrors:
+            each.turn()
+
+    return turn
+
+
+def hands_turns(config: Config) -> Callable[[], None]:
+    """What the process does that acts on the hold queue, and waits for Postfix."""
+    state, store = Path(config.milter.state), Store.of(config)
+    as_user = Owner(state)
+    made: list[Hands] = []
+
+    def turn() -> None:
+        if not made and (state / NAME).exists():
+            made.append(hands_of(config, store, JournalSpool(Journal(state)), as_user))
+        (made[0] if made else hands_of(config, store, None, as_user)).turn()
+
+    return turn
+
+
+def go_on(turn: Callable[[], None], interval: float, is_over: Callable[[], bool]) -> None:
+    """Do it again and again; what fails is tried again later and later, and told once a minute."""
+    delay, logged = interval, -_LOG_INTERVAL
+    while not is_over():
+        try:
+            turn()
+            delay = interval
+        except (ForebayError, OSError) as error:
+            delay = min(_LONGEST_DELAY, delay * 2)
+            if time.monotonic() - logged >= _LOG_INTERVAL:
+                logged = time.monotonic()
+                _log.error("the router is guarded, but the store is not kept: %s", error)
+        time.sleep(delay)
+
+
+def run(config: Config) -> int:
+    """Run both processes until SIGTERM or SIGINT, or until one of them ends."""
+    over: list[int] = []
+    for each in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(each, lambda number, _: over.append(number))
+    hands = os.fork()
+    if not hands:
+        parent = os.getppid()
+        go_on(hands_turns(config), _HANDS, lambda: bool(over) or os.getppid() != parent)
+        os._exit(os.EX_OK)
+    go_on(mirror_turns(config), TURN, lambda: bool(over) or os.waitpid(hands, os.WNOHANG)[0] == hands)
+    if not over:
+        _log.error("the process that acts on the hold queue has ended")
+        return os.EX_SOFTWARE
+    os.kill(hands, signal.SIGTERM)
+    os.waitpid(hands, 0)
+    return os.EX_OK
+
+
+def hands_of(
+    config: Config, store: Store | None = None, spool: JournalSpool | None = None, as_user: object = None
+) -> Hands:
+    """The hands of this host."""
+    state = Path(config.milter.state)
+    more = {"as_user": as_user} if as_user else {}
+    return Hands(
+        host_of(config), store or Store.of(config), Records(state / records.DIRECTORY), state.stat().st_uid,
+        Ledger(state), HoldQueue(config.quarantine.postfix), spool, **more,  # type: ignore[arg-type]  # a context, or nothing
+    )  # fmt: skip
+
+
+@contextmanager
+def beside(path: str | None) -> Iterator[None]:
+    """Run the clerk of this configuration beside the block, again and again with back-off, should it end."""
+    over = threading.Event()
+    command = (sys.executable, "-m", "forebay.sidecar.clerk", *(("--config", path) if path else ()))
+    running: list[subprocess.Popen[bytes]] = []
+
+    def keep() -> None:
+        delay = _FIRST_RESTART
+        while not over.is_set():
+            running[:] = [subprocess.Popen(command, stdin=subprocess.DEVNULL)]  # noqa: S603 - forebay itself
+            running[0].wait()
+            over.wait(delay)
+            delay = min(_LONGEST_RESTART, delay * 2)
+
+    thread = threading.Thread(target=keep, name="clerk", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        for each in running:
+            each.terminate()
+        thread.join(_PATIENCE)
+
+
+def main() -> int:
+    """Run it; the configuration is named as for every command."""
+    arguments = sys.argv[1:]
+    path = arguments[1] if arguments[:1] == ["--config"] and len(arguments) == 2 else None
+    config = configuration.load(path)
+    logs.set_up(config.log)
+    return run(config)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,248 @@
+"""The hands: who confirms what the MTA holds, and carries out what people ask for, on this host.
+
+The sidecar's, and nobody else's. The shared database commands nobody: it names entries, and what is touched is decided
+by the record files (owned by the milter's user), the ledger and the MTA's own list. An entry that these do not know is
+refused, whatever its row says.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Final, Protocol
+
+import sqlalchemy as sa
+
+from forebay.errors import ForebayError
+from forebay.logs import LOGGER, printable
+from forebay.records import KEPT, NEW, RecordError, is_id
+from forebay.store import changes, requests
+from forebay.store.changes import FOREBAY
+from forebay.store.entries import Entry
+from forebay.store.postfix import HOLD, bare
+from forebay.store.schema import ANNOUNCED, DELETED, ENTRY, HELD, MTA_HOLD, RELEASED, VANISHED
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from forebay.records import Record, Records
+    from forebay.store.engine import Store
+    from forebay.store.ledger import Ledger
+    from forebay.store.postfix import HoldQueue, Queued
+    from forebay.store.requests import Request
+
+GRACE: Final = 900.0
+"""Seconds until a message that was announced and is not in the queue has vanished: other milters come after us."""
+LOOK: Final = 20.0
+"""Seconds between two looks at the queue while nothing is awaited there."""
+SOON: Final = 10.0
+"""Seconds in which a message that was announced is looked for at every turn."""
+_SLACK: Final = 600.0
+_DAY: Final = 86_400.0
+_OUTCOMES: Final = {requests.RELEASE: RELEASED, requests.DELETE: DELETED}
+
+_log = logging.getLogger(LOGGER)
+
+
+class Spool(Protocol):
+    """The quarantine beside a router's spool: the sidecar's."""
+
+    def act(self, entry: str, verb: str, person: str) -> str:
+        """Carry out `release` or `delete`; "done", or empty for not yet, or why not."""
+
+
+class Hands:
+    """Acts on the hold queue, and hands what is in the spool to the sidecar.
+
+    `as_user` is a context in which the store and the records are used: as the user whom they belong to.
+    """
+
+    def __init__(  # noqa: PLR0913, PLR0917 - the parts that it brings together
+        self,
+        host: str,
+        store: Store,
+        records: Records,
+        owner: int | None,
+        ledger: Ledger,
+        queue: HoldQueue,
+        spool: Spool | None = None,
+        as_user: Callable[[], AbstractContextManager[None]] = nullcontext,
+        grace: float = GRACE,
+    ) -> None:
+        self._host = host
+        self._store = store
+        self._records = records
+        self._owner = owner
+        self._ledger = ledger
+        self._queue = queue
+        self._spool = spool
+        self._as_user = as_user
+        self._grace = grace
+        self._look_at = 0.0
+
+    def turn(self) -> None:
+        """Do what there is to do. Raises a ForebayError where the store, the queue or the ledger cannot be used."""
+        with self._as_user(), self._store.read() as db:
+            asked = requests.open_for(db, self._host)
+            waiting = self._waiting(db, ANNOUNCED)
+        for request in asked:
+            self._carry_out(request)
+        # What has just been announced is awaited; what does not come is not asked for again and again.
+        is_awaited = any(time.time() - each.at < SOON for each in waiting)
+        if asked or is_awaited or time.monotonic() >= self._look_at:
+            self._look(waiting)
+            self._look_at = time.monotonic() + LOOK
+
+    def message(self, entry_id: str) -> bytes:
+        """The bytes of a message that the MTA holds. Raises a ForebayError where this host does not hold it."""
+        found = self._find(entry_id, self._queue.listed())
+        if isinstance(found, str):
+            raise ForebayError(f"{entry_id}: {found}")
+        return self._queue.message(found.queue_id)
+
+    # What was announced, and what has gone.
+
+    def _look(self, announced: list[Entry]) -> None:
+        """Compare what should wait in the queue with what does."""
+        held = self._ledger.held()
+        if not announced and not held:
+            return
+        listed = self._queue.listed()
+        for entry in announced:
+            found = self._find(entry.id, listed)
+            if not isinstance(found, str):
+                self._change(entry.id, HELD, f"queue id {found.queue_id}", size=found.size)
+            elif time.time() - entry.at > self._grace:
+                self._close(entry.id, VANISHED, found)
+        for entry_id, (known, intent) in held.items():
+            if known.queue_id in listed and _same(known, listed[known.queue_id]):
+                if listed[known.queue_id].queue == HOLD:
+                    continue
+                self._close(entry_id, RELEASED, "by hand, not through forebay")
+            elif intent in _OUTCOMES:
+                self._close(entry_id, _OUTCOMES[intent], "done before the sidecar was interrupted")
+            else:
+                self._close(entry_id, VANISHED, "released or deleted by hand, not through forebay")
+
+    def _find(self, entry_id: str, listed: Mapping[str, Queued]) -> Queued | str:
+        """The message of an entry in the hold queue, as this host knows it; else why there is none."""
+        known = self._ledger.held().get(entry_id)
+        if known:
+            there = listed.get(known[0].queue_id)
+            if there is None or not _same(known[0], there):
+                return "its message is not in the queue any more"
+            return there if there.queue == HOLD else "its message is not held any more"
+        record = self._record(entry_id)
+        if record is None:
+            return "this host knows of no such message"
+        there = listed.get(record.queue_id)
+        if there is None or there.queue != HOLD:
+            return "its message is not in the hold queue"
+        if not _fits(record, there):
+            return "another message has its queue id"
+        self._ledger.note(entry_id, there)
+        return there
+
+    def _record(self, entry_id: str) -> Record | None:
+        if not is_id(entry_id):
+            return None
+        for folder in (KEPT, NEW):
+            try:
+                with self._as_user():
+                    record = self._records.read(entry_id, folder, self._owner)
+            except FileNotFoundError:
+                continue
+            except (RecordError, OSError) as error:
+                _log.error("the record %s is not trusted: %s", entry_id, printable(str(error)))
+                return None
+            return record if record.host == self._host and record.action == "quarantine" else None
+        return None
+
+    # What people ask for.
+
+    def _carry_out(self, request: Request) -> None:
+        try:
+            outcome = self._outcome(request)
+        except ForebayError as error:
+            outcome = str(error)
+        if not outcome:
+            return
+        _log.info(
+            "%s %s by %s from %s: %s", request.verb, printable(request.entry, 40), printable(request.person),
+            printable(request.origin), printable(outcome),
+        )  # fmt: skip
+        with self._as_user(), self._store.write() as db:
+            requests.close(db, request, outcome, self._host)
+
+    def _outcome(self, request: Request) -> str:
+        """What became of a request: `done`, why it is refused, or nothing as long as it goes on."""
+        if request.verb not in _OUTCOMES:
+            return "nobody knows how"
+        with self._as_user(), self._store.read() as db:
+            row = db.execute(sa.select(ENTRY).where(ENTRY.c.id == request.entry)).first()
+        if row is None:
+            return "no such entry"
+        entry = Entry(*row)
+        if entry.state not in {ANNOUNCED, HELD}:
+            return requests.DONE if entry.state == _OUTCOMES[request.verb] else f"it is {entry.state}"
+        if entry.kind != MTA_HOLD:
+            return self._in_spool(entry, request)
+        found = self._find(entry.id, self._queue.listed())
+        if isinstance(found, str):
+            return found
+        return self._act(entry, request, found)
+
+    def _act(self, entry: Entry, request: Request, held: Queued) -> str:
+        self._ledger.intend(entry.id, request.verb)
+        if request.verb == requests.DELETE:
+            self._queue.delete(held.queue_id)
+        elif time.time() - held.arrival > self._queue.lifetime() / 4:
+            self._queue.requeue(held.queue_id)  # at its first deferral it would be given up as too old
+        else:
+            self._queue.release(held.queue_id)
+        self._close(entry.id, _OUTCOMES[request.verb], f"queue id {held.queue_id}", request.person)
+        return requests.DONE
+
+    def _in_spool(self, entry: Entry, request: Request) -> str:
+        if self._spool is None:
+            return "no sidecar guards a spool on this host"
+        outcome = self._spool.act(entry.id, request.verb, f"{request.person} from {request.origin}")
+        if outcome == requests.DONE:
+            self._change(entry.id, _OUTCOMES[request.verb], person=request.person)
+        return outcome
+
+    # Writing it down: the store first, then what only this host knows.
+
+    def _close(self, entry_id: str, state: str, text: str, person: str = FOREBAY) -> None:
+        self._change(entry_id, state, text, person)
+        self._ledger.forget(entry_id)
+        with self._as_user():
+            self._records.drop(entry_id)
+
+    def _change(
+        self, entry_id: str, state: str, text: str = "", person: str = FOREBAY, size: int | None = None
+    ) -> None:
+        with self._as_user(), self._store.write() as db:
+            row = db.execute(sa.select(ENTRY).where(ENTRY.c.id == entry_id, ENTRY.c.host == self._host)).first()
+            if row:
+                changes.set_state(db, Entry(*row), state, self._host, person, text, size)
+
+    def _waiting(self, db: sa.Connection, state: str) -> list[Entry]:
+        query = sa.select(ENTRY).where(ENTRY.c.host == self._host, ENTRY.c.state == state, ENTRY.c.kind == MTA_HOLD)
+        return [Entry(*row) for row in db.execute(query.order_by(ENTRY.c.id).limit(1000))]
+
+
+def _same(known: Queued, there: Queued) -> bool:
+    """Whether it is the message that was seen before, and not another one with its queue id."""
+    return (known.sender, known.arrival, known.size) == (there.sender, there.arrival, there.size)
+
+
+def _fits(record: Record, there: Queued) -> bool:
+    """Whether a message may be the one that was quarantined: came in before its verdict, and not long before.
+
+    Postfix may rewrite a sender after the milter has seen it: then the time has to fit more narrowly.
+    """
+    age = record.at - there.arrival
+    most = _DAY if bare(record.sender) == bare(there.sender) else _SLACK
+    return -2.0 <= age <= most and there.size > 0

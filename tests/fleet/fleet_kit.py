@@ -1,0 +1,82 @@
+"""A host of a fleet: its own milter, spool, stand-in router, sidecar and clerk, and one store for all hosts."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from forebay.sidecar.clerk import beside
+from forebay.testing import MilterService, milter_service
+from mta.quarantine_kit import Desk
+from sidecar.conftest import clean_up
+from sidecar.sidecar_kit import Site
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from forebay.testing.message import Message
+    from forebay.testing.milter_client import Answer
+
+DEADLINE: Final = 60.0
+TAG_ALL: Final = '[policy.actions]\n"*" = "tag"\n'
+"""What lets a killer through, so that it reaches the router."""
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """One of them. `site` is the router's side, `milter` the SMTP side."""
+
+    name: str
+    site: Site
+    milter: MilterService
+    desk: Desk
+
+    def answer(self, message: Message) -> Answer:
+        """What the milter says of a message."""
+        return self.milter.send(message)
+
+    def seconds_until_held(self, message: Message, since: float) -> float:
+        """Offer a message again and again until it is held; the seconds from `since` (wall clock) to then."""
+        until = time.monotonic() + DEADLINE
+        with self.milter.client() as client:
+            while True:
+                answer = client.send(message)
+                if answer.action.word == "quarantine":
+                    return time.time() - since
+                assert time.monotonic() < until, self.milter.log()
+                time.sleep(0.005)
+
+
+@contextmanager
+def host(
+    name: str, root: Path, url: str = "", style: str = "new", *, router: bool = True, more: str = ""
+) -> Iterator[Host]:
+    """Run one until the end of the block."""
+    shared = f'{TAG_ALL}\n[store]\nurl = "{url}"\nhost = "{name}"\n[fingerprints]\nadditions_per_hour = 0\n{more}\n'
+    with ExitStack() as stack:
+        milter = stack.enter_context(milter_service(shared, milter='workers = 2\nsocket_mode = "0666"\n'))
+        root.mkdir()
+        settings: dict[str, object] = {
+            "store.host": name, "store.url": url, "sidecar.set_aside_max": 0, "fingerprints.additions_per_hour": 0,
+            "milter.hostname": "mx.example.org",
+        }  # fmt: skip
+        site = Site(root, style, 2, **settings)
+        shutil.rmtree(root / "state")
+        (root / "state").symlink_to(milter.folder / "state")  # one state directory for all services of a host
+        if router:
+            stack.callback(clean_up, root)
+            site.start()
+            stack.callback(_stop, site)
+        config = site.write_config()
+        desk = Desk(config, dict(os.environ))
+        stack.enter_context(beside(str(config)))
+        yield Host(name, site, milter, desk)
+
+
+def _stop(site: Site) -> None:
+    site.stop()

@@ -1,0 +1,98 @@
+"""A site whose hold queue is acted on: Postfix, milter and clerk, and the commands that an operator types."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from mta.private_site import eventually
+from mta.private_site import site as private_site
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from mta.private_site import Site
+
+FOREBAY: Final = (sys.executable, "-c", "from forebay.cli.main import main; main()")
+CLERK: Final = (sys.executable, "-m", "forebay.sidecar.clerk")
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What an operator works with: commands with one configuration, and the environment that Postfix's tools need."""
+
+    config: Path
+    environment: dict[str, str]
+
+    def run(self, *words: str, given: str = "") -> subprocess.CompletedProcess[str]:
+        """One command: its first two words, then the configuration, then the rest."""
+        command = [*FOREBAY, *words[:2], "--config", str(self.config), *words[2:]]
+        return subprocess.run(
+            command, input=given, capture_output=True, text=True, errors="replace", env=self.environment, check=False
+        )
+
+    def ask(self, *words: str, given: str = "", status: int = 0) -> str:
+        """What a command writes that ends with this status."""
+        done = self.run(*words, given=given)
+        assert done.returncode == status, (words, done.returncode, done.stdout, done.stderr)
+        return done.stdout
+
+    def entries(self, *words: str) -> list[dict[str, Any]]:
+        """What `quarantine list` finds."""
+        return [json.loads(line) for line in self.ask("quarantine", "list", "--json", *words).splitlines()]
+
+    def entry(self, queue_id: str, *words: str) -> dict[str, Any]:
+        """The entry of a message in the MTA's queue, once it is there."""
+        found: list[dict[str, Any]] = []
+
+        def is_there() -> bool:
+            found[:] = [each for each in self.entries("--all", *words) if each["place"] == queue_id]
+            return bool(found)
+
+        eventually(is_there)
+        assert len(found) == 1
+        return found[0]
+
+    def await_state(self, entry: str, state: str) -> None:
+        """Wait until an entry is in this state."""
+
+        def states() -> dict[str, str]:
+            return {each["id"]: each["state"] for each in self.entries("--all")}
+
+        eventually(lambda: states().get(entry) == state, states)
+
+    @contextmanager
+    def clerk(self) -> Iterator[subprocess.Popen[bytes]]:
+        """Run the sidecar's clerk until the end of the block."""
+        with self.config.with_suffix(".clerk").open("ab") as log:
+            process = subprocess.Popen(
+                (*CLERK, "--config", str(self.config)),
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+        try:
+            yield process
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(20)
+
+
+@contextmanager
+def quarantine_site(config: str = "", **settings: str) -> Iterator[tuple[Site, Desk]]:
+    """A Postfix and a milter, and the desk beside them."""
+    with private_site(config, **settings) as where:
+        etc = where.postfix.folder / "etc"
+        own = where.milter.folder / "clerk.toml"
+        own.write_text(f'{where.milter.config.read_text()}\n[quarantine]\npostfix = "{etc}"\n')
+        tools = where.postfix.environment
+        path = f"{where.postfix.tree / 'usr/sbin'}:{os.environ.get('PATH', '')}"
+        yield where, Desk(own, {**os.environ, **tools, "PATH": path})
