@@ -9,9 +9,10 @@ blanks and where a long value is cut, so values are brought to one form first (`
 from __future__ import annotations
 
 import hashlib
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
+
+from forebay.message import pattern
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -22,7 +23,7 @@ LONGEST: Final = 60_000
 """Postfix cuts a field for a milter at a line end below this size: nothing beyond it may matter."""
 
 _EXACT: Final = (b"from", b"date", b"message-id", b"subject")
-_BLANKS: Final = re.compile(rb"[ \t\r\n]++")
+_BLANKS: Final = pattern.compile(rb"[ \t\r\n]++")
 _AROUND: Final = 32
 _DIGEST_BYTES: Final = 16
 _WORD, _BLANK, _EIGHT_BIT, _CONTROL = b"w", b"_", b"8", b"^"
@@ -43,7 +44,8 @@ def _classes() -> bytes:
 
 
 _CLASSES: Final = _classes()
-_RUN: Final = re.compile(rb"(.)\1++", re.DOTALL)
+_RUN: Final = pattern.compile(rb"(?s:(.)\1++)")
+_TEXT: Final = pattern.compile(rb"[w_]++")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,9 +102,13 @@ def _described(trait: Trait) -> tuple[bytes, ...]:
     before, after = canonical(trait.value[: trait.start]), canonical(trait.value[trait.start :])
     whole = canonical(trait.value).translate(_CLASSES)
     specials = len(whole) - whole.count(_WORD) - whole.count(_BLANK)
-    around = before[-_AROUND:] + after[:_AROUND]
-    tokens = _RUN.sub(rb"\1", around.translate(_CLASSES))
+    # Words are made one before the window is cut: their length and number must not move it.
+    tokens = _tokens(before)[-_AROUND:] + b"|" + _tokens(after)[:_AROUND]
     return trait.field.lower(), trait.validator.encode(), b"%d" % specials.bit_length(), tokens
+
+
+def _tokens(value: bytes) -> bytes:
+    return _RUN.sub(rb"\1", _TEXT.sub(b"w", value.translate(_CLASSES)))
 
 
 def _digest(kind: bytes, parts: Sequence[bytes]) -> bytes:

@@ -78,6 +78,8 @@ VARIANTS: Final = {
     "received": changed(b"Received", b" from c by d; Tue, 4 Nov 2025 11:00:00 +0100"),
     "subject": changed(b"Subject", b" something else"),
     "from": changed(b"From", b" Bob <bob@example.net>"),
+    "display name": changed(b"To", b" Robert " + EVIL_TO),
+    "one more word": changed(b"To", b" Joe the Third of Nowhere " + EVIL_TO),
     "folded": changed(b"To", b" Joe " + b"[[]\n " * 50 + b"<joe@example.com>"),
     "a few more": changed(b"To", b" Joe " + b"[[] " * 52 + b"<joe@example.com>"),
     "recipients": Message(KILLER.fields, b"", b"<x@example.net>", (b"<y@example.net>", b"<z@example.net>")),
