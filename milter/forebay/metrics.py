@@ -31,22 +31,22 @@ OWN_CODE: Final = "forebay"
 """The label `validator` where no validator but forebay's own code failed or hung."""
 
 
-MESSAGES = Spec("forebay_messages_total", "counter", "Messages by the action taken.", "action")
+MESSAGES = Spec("forebay_messages_total", "counter", "Messages by the action taken.", ("action",))
 OBSERVED = Spec(
     "forebay_messages_observed_total",
     "counter",
     "Messages by the action that the preset observe kept from being taken.",
-    "action",
+    ("action",),
 )
-FINDINGS = Spec("forebay_findings_total", "counter", "Findings by validator.", "validator")
+FINDINGS = Spec("forebay_findings_total", "counter", "Findings by validator.", ("validator",))
 VALIDATOR_ERRORS = Spec(
-    "forebay_validator_errors_total", "counter", "Messages on which a validator failed.", "validator"
+    "forebay_validator_errors_total", "counter", "Messages on which a validator failed.", ("validator",)
 )
 BENCHED = Spec(
     "forebay_validator_benched",
     "gauge",
     "Workers in which a validator sits out for burning too much CPU time.",
-    "validator",
+    ("validator",),
 )
 RECIPIENTS_REJECTED = Spec("forebay_recipients_rejected_total", "counter", "Recipients refused in answer to RCPT.")
 VERDICT_SECONDS = Spec(
@@ -67,10 +67,12 @@ SESSIONS_CUT = Spec(
     "forebay_sessions_cut_total", "counter", "Sessions that ended with their worker instead of by themselves."
 )
 WORKERS = Spec("forebay_workers", "gauge", "Workers that accept sessions.")
-WORKER_ENDS = Spec("forebay_worker_ends_total", "counter", "Ends of workers by reason.", "reason")
-HELPER_ENDS = Spec("forebay_helper_ends_total", "counter", "Unexpected ends of the template and the keeper.", "process")
-HANGS = Spec("forebay_hangs_total", "counter", "Workers ended because a validator did not come back.", "validator")
-RELOADS = Spec("forebay_reloads_total", "counter", "Reloads of the configuration.", "result")
+WORKER_ENDS = Spec("forebay_worker_ends_total", "counter", "Ends of workers by reason.", ("reason",))
+HELPER_ENDS = Spec(
+    "forebay_helper_ends_total", "counter", "Unexpected ends of the template and the keeper.", ("process",)
+)
+HANGS = Spec("forebay_hangs_total", "counter", "Workers ended because a validator did not come back.", ("validator",))
+RELOADS = Spec("forebay_reloads_total", "counter", "Reloads of the configuration.", ("result",))
 RELOAD_OK = Spec(
     "forebay_config_last_reload_successful",
     "gauge",
@@ -79,7 +81,7 @@ RELOAD_OK = Spec(
 RELOAD_TIME = Spec(
     "forebay_config_last_reload_success_timestamp_seconds", "gauge", "When the configuration in use was read."
 )
-BUILD = Spec("forebay_build_info", "gauge", "1, with the version as a label.", "version")
+BUILD = Spec("forebay_build_info", "gauge", "1, with the version as a label.", ("version",))
 
 ALL: Final = (
     MESSAGES, OBSERVED, FINDINGS, VALIDATOR_ERRORS, BENCHED, RECIPIENTS_REJECTED, VERDICT_SECONDS, HEADER_BYTES, FAILURES,
@@ -101,8 +103,10 @@ class WorkerMetrics:
         self.findings = {each: self._findings.labels(each) for each in known}
         self.validator_errors = {each: self._errors.labels(each) for each in known}
         self._benched = _gauge(BENCHED, "livesum")
+        hangs = _counter(HANGS)  # the supervisor counts them, and does not know who there is
         for each in third_party:
             self.bench(each, is_benched=False)
+            hangs.labels(each)
         self.recipients_rejected = _counter(RECIPIENTS_REJECTED)
         self.verdict_seconds = _histogram(VERDICT_SECONDS)
         self.header_bytes = _histogram(HEADER_BYTES)
@@ -143,9 +147,15 @@ class KeeperMetrics:
             self.waiting(each, 0, 0, 0.0)
         self.actions = {each: _gauge(store.ACTIONS, "mostrecent").labels(each) for each in store.CLOSED}
         self.fingerprints = {each: _gauge(store.FINGERPRINTS, "mostrecent").labels(each) for each in ("exact", "shape")}
+        self.suspended, self.additions, self.additions_limit = (
+            _gauge(each, "mostrecent") for each in (store.SUSPENDED, store.ADDITIONS, store.ADDITIONS_LIMIT)
+        )
         self.snapshot = _gauge(store.SNAPSHOT, "mostrecent")
         self.propagation = _histogram(store.PROPAGATION)
         self.full = _gauge(store.QUARANTINE_FULL, "mostrecent")
+        self.state_size, self.state_available = (
+            _gauge(each, "mostrecent") for each in (store.STATE_SIZE, store.STATE_AVAILABLE)
+        )
 
     def waiting(self, kind: str, number: int, size: int, oldest: float) -> None:
         """What waits for a person, of one kind."""
@@ -154,12 +164,16 @@ class KeeperMetrics:
         self._oldest.labels(kind).set(oldest)
 
     def reasons(self, numbers: Mapping[str, int]) -> None:
-        """How many wait, by reason. A reason is a validator's id or a cause: there are few."""
-        for each in self._known - set(numbers):
-            self._reasons.labels(each).set(0)
+        """How many wait, by reason. A reason is a validator's id or a cause: of others than the first few hundred
+        only the sum is told.
+        """
+        shown = dict.fromkeys(self._known, 0)
         for each, number in numbers.items():
+            name = each if each in shown or len(shown) < store.MOST_CAUSES else store.OTHER
+            shown[name] = shown.get(name, 0) + number
+        for each, number in shown.items():
             self._reasons.labels(each).set(number)
-        self._known |= set(numbers)
+        self._known = set(shown)
 
 
 class SupervisorMetrics:
@@ -241,7 +255,7 @@ def _count_in(directory: str, process: str) -> None:
 def _counter(spec: Spec) -> Counter:
     from prometheus_client import Counter  # noqa: PLC0415 - see _count_in
 
-    return Counter(spec.name, spec.help, _labels(spec), registry=None)
+    return Counter(spec.name, spec.help, spec.labels, registry=None)
 
 
 def _child(spec: Spec, value: str) -> Counter:
@@ -251,14 +265,10 @@ def _child(spec: Spec, value: str) -> Counter:
 def _gauge(spec: Spec, mode: Literal["livesum", "mostrecent"]) -> Gauge:
     from prometheus_client import Gauge  # noqa: PLC0415 - see _count_in
 
-    return Gauge(spec.name, spec.help, _labels(spec), registry=None, multiprocess_mode=mode)
+    return Gauge(spec.name, spec.help, spec.labels, registry=None, multiprocess_mode=mode)
 
 
 def _histogram(spec: Spec) -> Histogram:
     from prometheus_client import Histogram  # noqa: PLC0415 - see _count_in
 
-    return Histogram(spec.name, spec.help, _labels(spec), registry=None, buckets=spec.buckets)
-
-
-def _labels(spec: Spec) -> tuple[str, ...]:
-    return (spec.label,) if spec.label else ()
+    return Histogram(spec.name, spec.help, spec.labels, registry=None, buckets=spec.buckets)

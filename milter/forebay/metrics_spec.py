@@ -1,4 +1,4 @@
-"""What a metric is: its name, kind, help text, and the one label that it may have."""
+"""What a metric is: its name, kind, help text, and labels."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True)
 class Spec:
-    """One metric."""
+    """One metric. `labels` have few values each, never anything that came from mail."""
 
     name: str
     kind: Literal["counter", "gauge", "histogram"]
     help: str
-    label: str = ""
+    labels: tuple[str, ...] = ()
     buckets: tuple[float, ...] = ()

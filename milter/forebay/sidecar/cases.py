@@ -85,6 +85,7 @@ class Cases:
         convicted = [(each.at, _key(each.exact, each.shape, each.identity)) for each in entries if _counts(each.cause)]
         blown, _, troubled = self._journal.setting("fuse").partition(" ")
         self.fuse.restore(float(blown or 0), float(troubled or 0), convicted)
+        self._meter.fuse(blown=bool(self.fuse.blown))
         self._hot = self._journal.hot(time.time() - HOT_SECONDS)
 
     def strike(self, culprit: Holding, verdict: Verdict, evidence: dict[str, object]) -> None:
@@ -120,6 +121,7 @@ class Cases:
             self.fuse.convicted(key, now)
             self._meter.convicted(verdict.value, culprit.confidence.word)
             if not examined.digests:
+                self._meter.unpublished.inc()
                 _log.warning("convicted without a fingerprint, so nothing is published: %s", printable(message.path))
         else:
             _log.warning("strike %d: %s: may run once more: %s", strikes, verdict.value, printable(message.path))

@@ -76,7 +76,9 @@ class Guard:
         brake = self._bounds.brake
         if not brake or worker.order or self.roster.workers.get(worker.process.pid) is not worker:
             return
-        if worker.leaf.usage < _NEAR * brake:
+        usage = worker.leaf.usage
+        self._meter.uses(worker.leaf.slot, usage)
+        if usage < _NEAR * brake:
             worker.near_since = 0.0
             return
         loop = asyncio.get_running_loop()

@@ -15,6 +15,7 @@ from forebay.api.process import is_alive, opened
 from forebay.api.process import state as state_of
 from forebay.api.router import Confidence, Holding, Message
 from forebay.logs import LOGGER
+from forebay.metrics_router import LIMITS
 from forebay.sidecar import enforce, http, requests, statusfile
 from forebay.sidecar.aside import Aside
 from forebay.sidecar.cases import Cases, Rules
@@ -72,7 +73,9 @@ class Service:
         bounds = enforce.bounds(router, file_size)
         self.enforcement, self._why = enforce.enforcement(router, own.limits, bounds, config.milter.state)
         self.meter = Meter(version)
-        self.meter.about(self.enforcement.kind)
+        self.meter.about(self.enforcement.kind, router.adapter)
+        for kind, limit in zip(LIMITS, (bounds.memory, bounds.brake, router.limits.total), strict=True):
+            self.meter.memory_limits[kind].set(limit)
         self.journal = Journal(state, step)
         self.examiner = Examiner(config, adapter)
         self.openlog = self._open_log() if own.fanotify else None
@@ -90,7 +93,7 @@ class Service:
         self.guard = Guard(self.enforcement, claims, self.meter, bounds, times, self._released)
         self.roster = self.guard.roster = Roster(self.enforcement, router.workers, self._began, self._closed)
         self._ending = Ending(adapter, claims, self.cases, self.meter, self.enforcement.kind, self._finished)
-        self.spool = SpoolWatch(adapter, self.cases, self.meter)
+        self.spool = SpoolWatch(adapter, self.cases, self.meter, str(state))
         self._dispatch = (
             Dispatch(command, adapter, self.enforcement, self.roster, router.processes, file_size)
             if adapter.launches else None
@@ -199,6 +202,7 @@ class Service:
     def _began(self, worker: Worker) -> None:
         asyncio.get_running_loop().add_reader(worker.pidfd, self._ended, worker)
         self.meter.workers.set(len(self.roster.workers))
+        self.meter.began(worker.leaf.slot)
         self._noted(worker)
         if not worker.launched:
             self.guard.hold(worker)
@@ -207,6 +211,7 @@ class Service:
     def _closed(self, worker: Worker) -> None:
         asyncio.get_running_loop().remove_reader(worker.pidfd)
         self.meter.workers.set(len(self.roster.workers))
+        self.meter.ended(worker.leaf.slot)
 
     def _ended(self, worker: Worker) -> None:
         self.roster.gone(worker)
@@ -277,6 +282,8 @@ class Service:
             if self.openlog:
                 self.openlog.sweep()
             self.meter.memory.set(self.enforcement.total())
+            if not self._router:  # it is started elsewhere, and runs where any process of it does
+                self.meter.up.set(int(bool(self._dispatch or self.roster.workers or self.enforcement.router_pids())))
             await asyncio.sleep(max(_SWEEP, _SHARE * (time.process_time() - began)))
 
     async def _settling(self) -> None:

@@ -20,10 +20,11 @@ _MOST_STATS: Final = 200
 class SpoolWatch:
     """Looked at about once a second, a piece at a time, so that nothing else has to wait."""
 
-    def __init__(self, adapter: Adapter, cases: Cases, meter: Meter) -> None:
+    def __init__(self, adapter: Adapter, cases: Cases, meter: Meter, state: str) -> None:
         self._adapter = adapter
         self._cases = cases
         self._meter = meter
+        self._state = state
         self._compared: set[str] = set()
         self._generation = -1
         self.depth = 0
@@ -40,6 +41,7 @@ class SpoolWatch:
         self._meter.quarantine_messages.set(self.aside)
         self._meter.quarantine_bytes.set(size)
         self._meter.withheld.set(self.withheld)
+        self._look_at_room()
         if not self._cases.is_hot:
             self._compared.clear()
             return
@@ -51,6 +53,12 @@ class SpoolWatch:
         for start in range(0, len(new), _AT_ONCE):
             self._cases.look_for_copies(new[start : start + _AT_ONCE])
             await asyncio.sleep(0)
+
+    def _look_at_room(self) -> None:
+        """Where messages are set aside, or, without a spool, where the journal is."""
+        with suppress(OSError):
+            found = os.statvfs(next(iter(self._adapter.directories()), self._state))
+            self._meter.room(found.f_bavail * found.f_frsize, found.f_blocks * found.f_frsize)
 
 
 def _oldest(paths: list[str]) -> float:

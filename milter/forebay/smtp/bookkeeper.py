@@ -135,8 +135,10 @@ class Bookkeeper:
 
     def _survey(self) -> None:
         """Count what waits on this host, and what piles up."""
+        self._note_room()
         self._metrics.backlog.set(len(self._records.new()))
         with self._store.read() as db:
+            additions, suspended = fingerprints.lately(db, time.time())
             rows = entries.tally(db, entries.Filter(host=self._host, states=STATES))
         waiting = [row for row in rows if row[1] in WAITING]
         total = 0
@@ -152,6 +154,9 @@ class Bookkeeper:
         self._metrics.reasons(reasons)
         for state in CLOSED:
             self._metrics.actions[state].set(sum(row[3] for row in rows if row[1] == state))
+        self._metrics.suspended.set(suspended)
+        self._metrics.additions.set(additions)
+        self._metrics.additions_limit.set(self._config.fingerprints.additions_per_hour)
         for kind, digests in (("exact", self._snapshot.exact), ("shape", self._snapshot.shape)):
             self._metrics.fingerprints[kind].set(len(digests))
         self._note_quota(total)
@@ -168,6 +173,11 @@ class Bookkeeper:
             self._is_full = is_full
             self._reread_at = 0.0
         self._metrics.full.set(int(is_full))
+
+    def _note_room(self) -> None:
+        found = os.statvfs(self._state)
+        self._metrics.state_size.set(found.f_blocks * found.f_frsize)
+        self._metrics.state_available.set(found.f_bavail * found.f_frsize)
 
     def _retain(self) -> None:
         """Remove what nobody needs: rows and records whose message is gone, expired fingerprints, unfinished files."""

@@ -120,6 +120,12 @@ def live(db: Connection, now: float) -> list[Fingerprint]:
     return [Fingerprint(*row) for row in db.execute(query.order_by(FINGERPRINT.c.digest))]
 
 
+def lately(db: Connection, now: float) -> tuple[int, int]:
+    """How many sidecars have published within an hour, and how many are suspended."""
+    query = sa.select(sa.func.count()).where(FINGERPRINT.c.state == SUSPENDED, FINGERPRINT.c.expires > now)
+    return _made_since(db, now - _HOUR), int(db.execute(query).scalar() or 0)
+
+
 def listed(db: Connection, *, everything: bool) -> list[Fingerprint]:
     """Those that are matched, or all that are known, the newest last."""
     query = sa.select(FINGERPRINT).order_by(FINGERPRINT.c.made, FINGERPRINT.c.digest)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import pytest
 
 from forebay import config as configuration
-from forebay import errors, metrics
+from forebay import errors, metrics, metrics_router
 from forebay.api import GROUPS, Action
+from forebay.api.router import Confidence
 from forebay.cli import toml_text
 from forebay.cli.main import CUT_OFF, INTERRUPTED
 from forebay.config import Config
@@ -18,10 +19,18 @@ from forebay.judge.policy import ACTIONS
 from forebay.judge.verdict import Verdict
 from forebay.message.envelope import Envelope
 from forebay.message.finding import Finding
+from forebay.sidecar.metering import CAUSES
+from forebay.sidecar.verdict import STRIKES
+from forebay.sidecar.verdict import Verdict as Ending
 from forebay.smtp.reload import STAYS
 from forebay.smtp.verdict_line import verdict_event
 from forebay_validators import plugin
 from unit.docs.documents import REFERENCE, cells, names_in, section, written
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from forebay.metrics_spec import Spec
 
 OF_THIS_HOST: Final = {
     "milter.socket_group": "`postfix` where it exists",
@@ -71,11 +80,11 @@ def default(place: str, value: object) -> str:
     return f"`{toml_text.value(value)}`" if value not in ("", (), {}) else ""
 
 
-def measured() -> str:
-    """Every metric, as Markdown."""
+def measured(specs: Iterable[Spec]) -> str:
+    """Metrics, as Markdown."""
     rows = "".join(
-        f"| `{each.name}` | {each.kind} | {f'`{each.label}`' if each.label else ''} | {each.help} |\n"
-        for each in metrics.ALL
+        f"| `{each.name}` | {each.kind} | {', '.join(f'`{label}`' for label in each.labels)} | {each.help} |\n"
+        for each in specs
     )
     return f"| metric | kind | label | meaning |\n|---|---|---|---|\n{rows}"
 
@@ -106,18 +115,32 @@ def test_every_setting_has_a_meaning() -> None:
 
 def test_the_metrics_are_those_that_exist() -> None:
     """Every metric stands in the reference with its label and its meaning."""
-    stands, has_to_be = written(REFERENCE, "metrics", measured())
-    assert stands == has_to_be
+    for name, specs in (("metrics", metrics.ALL), ("router-metrics", metrics_router.ALL)):
+        stands, has_to_be = written(REFERENCE, name, measured(specs))
+        assert stands == has_to_be
 
 
 def test_the_labels_are_those_that_exist() -> None:
     """Every label is explained, and those with fixed values with all of them."""
     rows = dict(re.findall(r"^\| `(\w+)` \| (.*) \|$", section(REFERENCE, "## Metrics and health"), re.MULTILINE))
-    assert {each.label for each in metrics.ALL if each.label} <= set(rows)
+    assert {label for each in metrics.ALL for label in each.labels} <= set(rows)
     assert set(names_in(rows["action"])) == {each.word for each in Action}
     assert set(names_in(rows["reason"])) - {"worker_memory"} == set(metrics.ENDS)
     assert set(names_in(rows["process"])) == set(metrics.HELPERS)
     assert metrics.OWN_CODE in names_in(rows["validator"])
+
+
+def test_the_labels_of_the_sidecar_are_those_that_exist() -> None:
+    """Every one is explained, with all values that it can have."""
+    text = section(REFERENCE, "## The sidecar")
+    rows = dict(re.findall(r"^\| (`\w+`(?:, `\w+`)*) \| (.*) \|$", text, re.MULTILINE))
+    told = {name: set(names_in(values)) for names, values in rows.items() for name in names_in(names)}
+    assert {label for each in metrics_router.ALL for label in each.labels} <= set(told)
+    assert told["verdict"] == {each.value for each in Ending}
+    assert told["event"] == set(metrics_router.EVENTS)
+    assert told["kind"] == {*metrics_router.STALLS, *metrics_router.LIMITS}
+    assert told["cause"] | {each.value for each in STRIKES} == set(CAUSES)
+    assert told["confidence"] == {each.word for each in Confidence if each}
 
 
 def test_the_reserved_options_are_those_that_exist() -> None:
