@@ -1,4 +1,4 @@
-"""A host of a fleet: its own milter, spool, stand-in router, sidecar and clerk, and one store for all hosts."""
+"""A host of a fleet: its own milter, spool, stand-in router and sidecar, and one store for all hosts."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from forebay.sidecar.clerk import beside
 from forebay.testing import MilterService, milter_service
 from mta.quarantine_kit import Desk
 from sidecar.conftest import clean_up
@@ -68,13 +67,12 @@ def host(
         site = Site(root, style, 2, **settings)
         shutil.rmtree(root / "state")
         (root / "state").symlink_to(milter.folder / "state")  # one state directory for all services of a host
-        if router:
-            stack.callback(clean_up, root)
-            site.start()
-            stack.callback(_stop, site)
-        config = site.write_config()
-        desk = Desk(config, dict(os.environ))
-        stack.enter_context(beside(str(config)))
+        if not router:
+            site.settings |= {"router.adapter": "none", "router.spool": []}
+        stack.callback(clean_up, root)
+        site.start(wrap=router)
+        stack.callback(_stop, site)
+        desk = Desk(site.write_config(), dict(os.environ))
         yield Host(name, site, milter, desk)
 
 

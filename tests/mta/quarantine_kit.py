@@ -1,4 +1,4 @@
-"""A site whose hold queue is acted on: Postfix, milter and clerk, and the commands that an operator types."""
+"""A site whose hold queue is acted on: Postfix, milter and sidecar, and the commands that an operator types."""
 
 from __future__ import annotations
 
@@ -68,17 +68,30 @@ class Desk:
 
         eventually(lambda: states().get(entry) == state, states)
 
+    @property
+    def log(self) -> str:
+        """What the sidecar and its clerk have logged."""
+        return self.config.with_suffix(".log").read_text("utf-8", "replace")
+
+    @contextmanager
+    def sidecar(self) -> Iterator[subprocess.Popen[bytes]]:
+        """Run `forebay sidecar`, as a host does that only holds mail, until the end of the block."""
+        with self._running((*FOREBAY, "sidecar")) as process:
+            yield process
+
     @contextmanager
     def clerk(self) -> Iterator[subprocess.Popen[bytes]]:
-        """Run the sidecar's clerk until the end of the block."""
-        with self.config.with_suffix(".clerk").open("ab") as log:
+        """Run the sidecar's clerk alone until the end of the block."""
+        with self._running(CLERK) as process:
+            yield process
+
+    @contextmanager
+    def _running(self, command: tuple[str, ...]) -> Iterator[subprocess.Popen[bytes]]:
+        with self.config.with_suffix(".log").open("ab") as log:
             process = subprocess.Popen(
-                (*CLERK, "--config", str(self.config)),
-                env=self.environment,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
+                (*command, "--config", str(self.config)), env=self.environment, stdin=subprocess.DEVNULL, stdout=log,
                 stderr=log,
-            )
+            )  # fmt: skip
         try:
             yield process
         finally:
@@ -92,7 +105,7 @@ def quarantine_site(config: str = "", **settings: str) -> Iterator[tuple[Site, D
     with private_site(config, **settings) as where:
         etc = where.postfix.folder / "etc"
         own = where.milter.folder / "clerk.toml"
-        own.write_text(f'{where.milter.config.read_text()}\n[quarantine]\npostfix = "{etc}"\n')
+        own.write_text(f'{where.milter.config.read_text()}\n[quarantine]\npostfix = "{etc}"\n[sidecar]\nmetrics = ""\n')
         tools = where.postfix.environment
         path = f"{where.postfix.tree / 'usr/sbin'}:{os.environ.get('PATH', '')}"
         yield where, Desk(own, {**os.environ, **tools, "PATH": path})

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import psutil  # type: ignore[import-untyped]  # has none
 import pytest
 
 from mta.private_site import DEADLINE, HELD, eventually, message
@@ -22,8 +25,8 @@ EVIL = message(HELD[0])
 
 @pytest.fixture(scope="module")
 def place() -> Iterator[tuple[Site, Desk]]:
-    """A site with a clerk."""
-    with quarantine_site(queue_run_delay="1s", minimal_backoff_time="1s") as (site, desk), desk.clerk():
+    """A site with a sidecar that guards no router."""
+    with quarantine_site(queue_run_delay="1s", minimal_backoff_time="1s") as (site, desk), desk.sidecar():
         yield site, desk
 
 
@@ -100,9 +103,39 @@ def test_what_an_operator_does_by_hand_is_noticed(place: tuple[Site, Desk], tool
     assert not (site.milter.folder / "state/records/kept" / entry).exists()
 
 
+def test_the_clerk_runs_beside_the_sidecar_and_ends_with_it() -> None:
+    """Killed, it is started again; where the sidecar itself is killed, the clerk ends, and the next sidecar's takes over."""
+    with quarantine_site() as (site, desk):
+        with desk.sidecar() as first:
+            eventually(lambda: len(clerks(first.pid)) == 2, lambda: desk.log)
+            for each in clerks(first.pid):
+                os.kill(each, signal.SIGKILL)
+            queue_id = site.send(EVIL).last.queue_id
+            desk.await_state(desk.entry(queue_id)["id"], "held")
+            left = clerks(first.pid)
+            first.kill()
+            first.wait()
+            eventually(lambda: not any(Path(f"/proc/{each}").exists() for each in left))
+        with desk.sidecar() as second:
+            queue_id = site.send(EVIL).last.queue_id
+            desk.await_state(desk.entry(queue_id)["id"], "held")
+            left = clerks(second.pid)
+        assert second.returncode == 0
+        assert not any(Path(f"/proc/{each}").exists() for each in left)
+
+
+def clerks(pid: int) -> list[int]:
+    """The clerk's processes below a sidecar."""
+    try:
+        found = psutil.Process(pid).children(recursive=True)
+        return [each.pid for each in found if "forebay.sidecar.clerk" in each.cmdline()]
+    except psutil.Error:
+        return []
+
+
 def test_a_message_held_long_is_requeued() -> None:
     """After more than a quarter of maximal_queue_lifetime it begins anew: else it would bounce at its first deferral."""
-    with quarantine_site(maximal_queue_lifetime="4s") as (site, desk), desk.clerk():
+    with quarantine_site(maximal_queue_lifetime="4s") as (site, desk), desk.sidecar():
         queue_id = site.send(EVIL).last.queue_id
         entry = desk.entry(queue_id)["id"]
         time.sleep(1.5)

@@ -35,8 +35,8 @@ HOST = "mx.example.org"
 
 @pytest.fixture(scope="module")
 def place() -> Iterator[tuple[Site, Desk]]:
-    """A site with a clerk."""
-    with quarantine_site() as (site, desk), desk.clerk():
+    """A site with a sidecar that guards no router."""
+    with quarantine_site() as (site, desk), desk.sidecar():
         yield site, desk
 
 

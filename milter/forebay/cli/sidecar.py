@@ -26,6 +26,7 @@ def sidecar(path: str | None, launch: bool, reset_fuse: bool, command: tuple[str
     import asyncio
 
     from forebay import logs
+    from forebay.sidecar import clerk
     from forebay.sidecar.service import Service
 
     config, adapter = load(path, command)
@@ -36,7 +37,8 @@ def sidecar(path: str | None, launch: bool, reset_fuse: bool, command: tuple[str
     logs.set_up(config.log)
     command = command or config.router.command
     service = Service(config, adapter, command, version("forebay"))
-    asyncio.run(service.run())
+    with clerk.beside(path):
+        asyncio.run(service.run())
     return 0
 
 

@@ -4,11 +4,14 @@ One of them tells the store what the journal says (entries, strikes, fingerprint
 MTA holds and carries out what people ask for. They run as root, and are the user whom the store belongs to whenever they
 use that.
 
-    python -m forebay.sidecar.clerk --config FILE
+    python -m forebay.sidecar.clerk [--config FILE]
+
+`forebay sidecar` starts it. It ends with the sidecar, however that ends; a second one waits until the first is gone.
 """
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import os
 import signal
@@ -44,7 +47,10 @@ TURN: Final = 0.02
 _HANDS: Final = 0.25
 _LONGEST_DELAY: Final = 5.0
 _FIRST_RESTART, _LONGEST_RESTART = 0.2, 60.0
+_STEADY: Final = 60.0
 _PATIENCE: Final = 10.0
+_STEP: Final = 0.2
+LOCK: Final = "clerk.lock"
 _LOG_INTERVAL: Final = 60.0
 _log = logging.getLogger(LOGGER)
 
@@ -137,22 +143,49 @@ def go_on(turn: Callable[[], None], interval: float, is_over: Callable[[], bool]
 
 
 def run(config: Config) -> int:
-    """Run both processes until SIGTERM or SIGINT, or until one of them ends."""
+    """Run both processes until SIGTERM or SIGINT, until the sidecar is gone, or until one of them ends."""
+    parent = os.getppid()
     over: list[int] = []
     for each in (signal.SIGTERM, signal.SIGINT):
         signal.signal(each, lambda number, _: over.append(number))
+    if not _alone(config, lambda: bool(over) or os.getppid() != parent):
+        return os.EX_OK
+    clerk = os.getpid()
     hands = os.fork()
     if not hands:
-        parent = os.getppid()
-        go_on(hands_turns(config), _HANDS, lambda: bool(over) or os.getppid() != parent)
+        go_on(hands_turns(config), _HANDS, lambda: bool(over) or os.getppid() != clerk)
         os._exit(os.EX_OK)
-    go_on(mirror_turns(config), TURN, lambda: bool(over) or os.waitpid(hands, os.WNOHANG)[0] == hands)
-    if not over:
+    ended: list[int] = []
+
+    def is_over() -> bool:
+        if os.waitpid(hands, os.WNOHANG)[0]:
+            ended.append(hands)
+        return bool(over or ended) or os.getppid() != parent
+
+    go_on(mirror_turns(config), TURN, is_over)
+    if ended:
         _log.error("the process that acts on the hold queue has ended")
         return os.EX_SOFTWARE
     os.kill(hands, signal.SIGTERM)
     os.waitpid(hands, 0)
     return os.EX_OK
+
+
+def _alone(config: Config, is_over: Callable[[], bool]) -> bool:
+    """Wait until no other clerk of this host acts; False where that is not wanted any more.
+
+    The lock is kept open by both processes, so that the last of them to end gives it back.
+    """
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+    descriptor = os.open(Path(config.milter.state, LOCK), flags, 0o600)
+    while not is_over():
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(_STEP)
+        else:
+            return True
+    return False
 
 
 def hands_of(
@@ -177,10 +210,11 @@ def beside(path: str | None) -> Iterator[None]:
     def keep() -> None:
         delay = _FIRST_RESTART
         while not over.is_set():
+            began = time.monotonic()
             running[:] = [subprocess.Popen(command, stdin=subprocess.DEVNULL)]  # noqa: S603 - forebay itself
             running[0].wait()
             over.wait(delay)
-            delay = min(_LONGEST_RESTART, delay * 2)
+            delay = _FIRST_RESTART if time.monotonic() - began > _STEADY else min(_LONGEST_RESTART, delay * 2)
 
     thread = threading.Thread(target=keep, name="clerk", daemon=True)
     thread.start()
@@ -188,9 +222,11 @@ def beside(path: str | None) -> Iterator[None]:
         yield
     finally:
         over.set()
-        for each in running:
-            each.terminate()
-        thread.join(_PATIENCE)
+        until = time.monotonic() + _PATIENCE
+        while thread.is_alive() and time.monotonic() < until:
+            for each in running:  # one that was only just started, too
+                each.terminate()
+            thread.join(_STEP)
 
 
 def main() -> int:

@@ -122,7 +122,8 @@ class Launched:
                 return
             if ended is None or ended.si_pid in self._roster.workers:
                 return
-            os.waitpid(ended.si_pid, 0)
+            with suppress(ChildProcessError):  # the clerk's end is awaited by a thread
+                os.waitpid(ended.si_pid, 0)
             if ended.si_pid == self._roster.main:
                 self._roster.main = 0
                 _log.info("the router's first process has ended, status %d", ended.si_status)
