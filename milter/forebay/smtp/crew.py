@@ -122,6 +122,13 @@ class Crew:
         for each in self.hands:
             self.drain(each, why)
 
+    def heirloom(self) -> tuple[tuple[int, int], ...]:
+        """The pids of all who serve or drain, each with our end of its line; who only begins is told to end."""
+        for each in self.hands:
+            if not each.pid:
+                self.drain(each, "replaced")
+        return tuple((each.pid, each.line.fileno()) for each in self.hands if each.pid and each.state != "lost")
+
     def kill_all(self) -> None:
         """End all of them, and their sessions, now."""
         for each in self.hands:

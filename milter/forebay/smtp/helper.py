@@ -30,7 +30,7 @@ class Helper:
     is_deaf: bool = False
 
     @classmethod
-    def start(cls, name: str, body: Callable[[Channel], None], keep: Iterable[int]) -> Helper:
+    def start(cls, name: str, body: Callable[[Channel], object], keep: Iterable[int]) -> Helper:
         """Fork it. `keep` are the descriptors that it needs besides its end of the line."""
         ours, theirs = Channel.pair()
         pid = processes.fork(lambda: body(theirs), (*keep, theirs.fileno()), f"forebay-{name}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pwd
 import select
+import socket
 import stat
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,10 +16,9 @@ from forebay.errors import FileError, RightsError
 from forebay.smtp import keeper, listener, statusfile
 from forebay.smtp.listener import Address
 from forebay.smtp.page import Page
+from forebay.smtp.succession import Legacy
 
 if TYPE_CHECKING:
-    import socket
-
     from forebay.config import Milter
 
 
@@ -35,28 +35,45 @@ class Premises:
     _inode: int
 
     @classmethod
-    def take(cls, settings: Milter) -> Premises:
-        """Make and bind everything. Raises a ForebayError that says what cannot be had; then nothing is left behind."""
+    def take(cls, settings: Milter, legacy: Legacy | None = None) -> Premises:
+        """Make and bind everything; what a supervisor of before has left is taken over where it is the same.
+
+        Raises a ForebayError that says what cannot be had; then nothing is left behind.
+        """
         user = _account(settings.user)
         runtime = Path(settings.runtime)
         _make("runtime", runtime, 0o755, user)
         state = Path(settings.state)
         for path in (state, state / records.DIRECTORY, *(state / records.DIRECTORY / each for each in records.FOLDERS)):
             _make("state", path, 0o700, user)
-        lock = statusfile.lock(runtime)
+        lock = _inherited_lock(runtime, legacy)
+        if lock < 0:
+            lock = statusfile.lock(runtime)
         counted = runtime / "metrics"
         _make("runtime", counted, 0o755, user)
         metrics.clear(str(counted))
         address = Address.parse(settings.listen)
-        scraped = keeper.bind(settings.metrics) if settings.metrics else None
+        scraped = _inherited_metrics(settings.metrics, legacy)
+        if not scraped and settings.metrics:
+            scraped = keeper.bind(settings.metrics)
         try:
-            listening = listener.listen(address, settings.socket_mode, settings.socket_group)
+            listening, inode = _inherited_socket(str(address), legacy)
+            if not listening:
+                listening = listener.listen(address, settings.socket_mode, settings.socket_group)
+                inode = listener.inode_of(address)
         except BaseException:
             if scraped:
                 scraped.close()
             os.close(lock)
             raise
-        return cls(Page(), listening, scraped, str(counted), lock, address, listener.inode_of(address))
+        return cls(Page(), listening, scraped, str(counted), lock, address, inode)
+
+    def legacy(self, settings: Milter, workers: tuple[tuple[int, int], ...]) -> Legacy:
+        """What passes over to the next version of the program. `workers` are pids, each with our end of its line."""
+        return Legacy(
+            os.getpid(), str(self._address), self.listening.fileno(), self._inode, settings.metrics,
+            self.scraped.fileno() if self.scraped else -1, settings.runtime, self._lock, workers,
+        )  # fmt: skip
 
     @property
     def address(self) -> str:
@@ -82,6 +99,36 @@ class Premises:
         os.close(self._lock)
 
 
+def _inherited_lock(runtime: Path, legacy: Legacy | None) -> int:
+    if legacy and Path(legacy.runtime) == runtime:
+        return legacy.lock
+    if legacy:
+        os.close(legacy.lock)
+    return -1
+
+
+def _inherited_metrics(address: str, legacy: Legacy | None) -> socket.socket | None:
+    if legacy is None or legacy.scraped < 0:
+        return None
+    found = socket.socket(fileno=legacy.scraped)
+    if legacy.metrics == address:
+        return found
+    found.close()
+    return None
+
+
+def _inherited_socket(address: str, legacy: Legacy | None) -> tuple[socket.socket | None, int]:
+    """The socket, and the inode of its path; none where another address is to be listened on."""
+    if legacy is None:
+        return None, 0
+    found = socket.socket(fileno=legacy.listening)
+    if legacy.listen == address:
+        return found, legacy.inode
+    found.close()
+    listener.forget_path(Address.parse(legacy.listen), legacy.inode)
+    return None, 0
+
+
 def _account(user: str) -> pwd.struct_passwd | None:
     """Whom the service's directories belong to; None for the user who starts it."""
     if not user or os.geteuid() != 0:
@@ -98,7 +145,7 @@ def _make(setting: str, path: Path, mode: int, user: pwd.struct_passwd | None) -
         path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
         path.mkdir(mode=mode)
         if user:
-            os.chown(path, user.pw_uid, user.pw_gid)
+            os.chown(path, user.pw_uid, user.pw_gid, follow_symlinks=False)
     except FileExistsError:
         _check(setting, path, user)
     except PermissionError:

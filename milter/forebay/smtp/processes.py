@@ -20,7 +20,7 @@ _PR_SET_NAME: Final = 15
 _PR_SET_CHILD_SUBREAPER: Final = 36
 
 
-def fork(body: Callable[[], None], keep: Iterable[int], name: str) -> int:
+def fork(body: Callable[[], object], keep: Iterable[int], name: str) -> int:
     """Run `body` in a child with only the descriptors `keep` and the standard ones; return its pid.
 
     Signals are held back around the fork: one that comes meanwhile reaches the parent, never the parent's handlers

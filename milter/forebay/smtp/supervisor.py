@@ -4,7 +4,7 @@ It has one thread, imports no plugin, and does little, so that it does not fail:
 
 - it keeps the socket as long as it lives: while no worker serves, connections wait in the kernel;
 - SIGHUP: a template of the new configuration must come up first, else everything stays as it is; then the workers are
-  replaced one by one;
+  replaced one by one; where another version of the program is installed, it takes over (succession.py);
 - SIGTERM, SIGINT: nobody new gets in, and who is in gets `drain_time` to end; a second one ends everything at once;
 - a process that dies is replaced, with back-off. Each of them sees the supervisor's own death by the end of its line,
   and ends as soon as it can without cutting a session.
@@ -24,12 +24,13 @@ from typing import TYPE_CHECKING, Final
 from forebay import logs
 from forebay.errors import ForebayError
 from forebay.metrics import SupervisorMetrics
-from forebay.smtp import keeper, notify, processes, reload, remembered, template
-from forebay.smtp.crew import Crew
+from forebay.smtp import keeper, notify, processes, reload, remembered, succession, template
+from forebay.smtp.crew import GRACE, Crew
 from forebay.smtp.helper import BackOff, Helper
 from forebay.smtp.premises import Premises
 from forebay.smtp.report import Report
 from forebay.smtp.signals import Signals
+from forebay.smtp.succession import Elders, Program, Trial
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,9 +56,11 @@ def run(config: Config, reread: Callable[[], Config], load: Load, version: str) 
     processes.fill_standard_descriptors()
     signals = Signals()
     processes.adopt_orphans()
-    premises = Premises.take(config.milter)
+    legacy = succession.inherited()
+    premises = Premises.take(config.milter, legacy)
+    elders = Elders(legacy.workers if legacy else ())
     try:
-        return Supervisor(config, reread, load, premises, signals, version).run()
+        return Supervisor(config, reread, load, premises, signals, elders, version).run()
     finally:
         premises.leave()
 
@@ -72,6 +75,7 @@ class Supervisor:
         load: Load,
         premises: Premises,
         signals: Signals,
+        elders: Elders,
         version: str,
     ) -> None:
         self._config = config
@@ -90,6 +94,9 @@ class Supervisor:
         self._loading: Helper | None = None
         self._loaded = config
         self._reload_wanted = False
+        self._program = Program.of_this_process()
+        self._trial: Trial | None = None
+        self._elders = elders
         self._backlog_looks = 0
         self._template_delay, self._keeper_delay = BackOff(), BackOff()
         self._next_beat = 0.0
@@ -98,6 +105,7 @@ class Supervisor:
         """Start, go on until told to stop, and end."""
         try:
             self._load(self._config)
+            self._reap()  # who ended while nobody listened
             while not self._is_over():
                 self._tend(time.monotonic())
                 self._wait()
@@ -105,11 +113,13 @@ class Supervisor:
             for each in (self._loading, self._template, self._keeper):
                 if each:
                     each.end()
+            if self._trial:
+                self._trial.end()
         self._log.info("stopped")
         return os.EX_OK
 
     def _is_over(self) -> bool:
-        return self._state == "stopped" and not self._crew.hands
+        return self._state == "stopped" and not self._crew.hands and not self._elders
 
     # What is done at every turn of the loop.
 
@@ -142,12 +152,15 @@ class Supervisor:
                 self._start_keeper()
             if not self._template and not self._loading and self._template_delay.is_over(now):
                 self._load(self._config)
-            if self._reload_wanted and not self._loading:
+            if self._reload_wanted and not self._loading and not self._trial:
                 self._reload()
         self._crew.tend(self._fork_worker if self._template and not self._template.is_deaf else None, now)
         self._metrics.workers.set(self._crew.count("serving"))
-        if self._state in {"starting", "reloading"} and not self._loading and self._crew.is_complete:
+        if self._state in {"starting", "reloading"} and not (self._loading or self._trial) and self._crew.is_complete:
             self._serve()
+        if self._trial and now > self._trial.deadline:
+            self._trial.end()
+        self._elders.tend(now)
         self._report.write(self._state, self._config, self._crew)
         if (interval := notify.watchdog_seconds()) and now >= self._next_beat:
             self._next_beat = now + interval
@@ -171,7 +184,7 @@ class Supervisor:
             if not pid:
                 return
             code = os.waitstatus_to_exitcode(status)
-            if not self._crew.reap(pid, code):
+            if not self._elders.reap(pid) and not self._crew.reap(pid, code):
                 self._helper_ended(pid, code)
 
     # Configurations: loading them, and what becomes of that.
@@ -188,6 +201,9 @@ class Supervisor:
         self._log.info("reload: reading the configuration")
         self._state = "reloading"
         notify.reloading()
+        if self._program.is_replaced():
+            self._try_successor()
+            return
         try:
             config = self._reread()
             reload.refuse_what_stays(self._config, config)
@@ -195,6 +211,29 @@ class Supervisor:
             self._refuse(error)
         else:
             self._load(config)
+
+    def _try_successor(self) -> None:
+        """Another version of the program is installed: it must be able to load everything before it takes over."""
+        self._log.info("reload: another version of forebay is installed; it is tried first")
+        try:
+            self._trial = Trial.start(self._program)
+        except OSError as error:
+            self._refuse(ForebayError(f"{self._program.command[0]}: {error.strerror}"))
+
+    def _tried(self, trial: Trial, status: int) -> None:
+        """Become the new version, or stay."""
+        self._trial = None
+        said = trial.conclude()
+        if self._state != "reloading":
+            return
+        if status:
+            self._refuse(ForebayError(f"the version that is installed does not start (status {status})\n{said}"))
+            return
+        self._log.info("reload: the version that is installed takes over")
+        try:
+            succession.become(self._program, self._premises.legacy(self._config.milter, self._crew.heirloom()))
+        except OSError as error:
+            self._refuse(ForebayError(f"{self._program.command[0]}: {error.strerror}"))
 
     def _hear(self, helper: Helper) -> None:
         message = helper.line.receive()
@@ -253,6 +292,7 @@ class Supervisor:
             self._crew.wanted, self._premises.address, self._config.milter.metrics or "none", self._config.source,
         )  # fmt: skip
         self._state = "serving"
+        self._elders.drain(self._config.milter.drain_time + GRACE)
         notify.notify("READY=1", f"STATUS=serving on {self._premises.address}")
 
     # Processes: starting them, and their ends.
@@ -268,7 +308,9 @@ class Supervisor:
 
     def _helper_ended(self, pid: int, status: int) -> None:
         now = time.monotonic()
-        if self._keeper and pid == self._keeper.pid:
+        if self._trial and pid == self._trial.pid:
+            self._tried(self._trial, status)
+        elif self._keeper and pid == self._keeper.pid:
             self._keeper_delay.ended(self._keeper.born, now)
             self._unexpected(self._keeper, status)
             self._keeper = None
@@ -309,6 +351,7 @@ class Supervisor:
         if self._state in {"stopping", "stopped"}:
             self._log.warning("%s again: the sessions are cut now", by.name)
             self._crew.kill_all()
+            self._elders.kill_all()
             return
         self._log.info("%s: stopping; sessions have %g s to end", by.name, self._config.milter.drain_time)
         notify.notify("STOPPING=1")
@@ -323,3 +366,4 @@ class Supervisor:
             self._state = "stopped"
             self._premises.listening.close()
             self._crew.drain_all("stopped")
+            self._elders.drain(self._config.milter.drain_time + GRACE)

@@ -44,6 +44,20 @@ class Estate:
 
 def run(config: Config, load: Load, estate: Estate, channel: Channel) -> None:
     """Load, say so, and fork a worker whenever the supervisor asks, until the line to it ends."""
+    prepared = prepare(config, load, channel)
+    if prepared is None:
+        return
+    judge, matcher = prepared
+    while (order := channel.receive()) is not None:
+        if order.verb == "fork":
+            line, trace = order.descriptors
+            _fork_worker(partial(_work, config, judge, matcher), estate, order.given["slot"], line, trace)
+            os.close(line)
+            os.close(trace)
+
+
+def prepare(config: Config, load: Load, channel: Channel) -> tuple[Judge, Matcher] | None:
+    """Load everything as the unprivileged user, and say that it is done; or say what is wrong, and return None."""
     try:
         become(config.milter.user)
         judge, matcher = load(config)
@@ -52,20 +66,15 @@ def run(config: Config, load: Load, estate: Estate, channel: Channel) -> None:
         libmilter.require()
     except ConfigError as error:
         channel.send("failed", source=error.source, mistakes=[[each.place, each.text] for each in error.mistakes])
-        return
+        return None
     except ForebayError as error:
         channel.send("failed", text=str(error), exit_code=error.exit_code)
-        return
+        return None
     gc.collect()
     gc.freeze()  # what is shared stays shared: the collector writes to what it looks at
     gc.set_threshold(COLLECT_AFTER)  # a message makes no circles; an exception or a plugin may
     channel.send("ready")
-    while (order := channel.receive()) is not None:
-        if order.verb == "fork":
-            line, trace = order.descriptors
-            _fork_worker(partial(_work, config, judge, matcher), estate, order.given["slot"], line, trace)
-            os.close(line)
-            os.close(trace)
+    return judge, matcher
 
 
 def become(user: str) -> None:
