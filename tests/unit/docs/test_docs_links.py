@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from forebay import config as configuration
-from forebay import metrics
+from forebay import metrics, metrics_router
 from forebay.cli.main import COMMANDS
 from forebay.config import Config
 from forebay_validators import plugin
@@ -73,7 +73,7 @@ def test_validators_that_are_named_exist(path: Path) -> None:
 @pytest.mark.parametrize("path", OURS, ids=name)
 def test_metrics_that_are_named_exist(path: Path) -> None:
     """A name that is told is one that a dashboard can have."""
-    known = {each.name for each in metrics.ALL}
+    known = {each.name for each in (*metrics.ALL, *metrics_router.ALL)}
     assert set(re.findall(r"forebay_[a-z_]+[a-z]", path.read_text("utf-8"))) - {"forebay_validators"} <= known
 
 
