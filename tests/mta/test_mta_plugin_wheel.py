@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -13,6 +12,7 @@ from forebay.quickstart.debs import unpack
 from forebay.quickstart.private_postfix import private_folder, private_postfix
 from forebay.quickstart.raw_smtp import RawClient
 from forebay.testing import MilterService, milter_service
+from mta.wheels import run
 
 ROOT = Path(__file__).resolve().parents[2]
 SENDER, RECIPIENT = b"<jane@example.org>", b"<joe@example.com>"
@@ -28,17 +28,6 @@ long-word = "reject"
 longest_word = 10
 """
 FINDING = 'forebay_findings_total{validator="long-word"}'
-
-
-def run(*command: str | Path, cwd: Path, status: int = 0) -> str:
-    """Run a command that must end with this status; what it printed."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "VIRTUAL_ENV"))}
-    done = subprocess.run(
-        tuple(map(str, command)), cwd=cwd, env=environment | {"PIP_DISABLE_PIP_VERSION_CHECK": "1"},
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == status, f"{command}:\n{done.stdout}"
-    return done.stdout
 
 
 def plugins(forebay: Path) -> list[str]:
