@@ -109,9 +109,12 @@ def mistakes(router: Router) -> list[Mistake]:
         found.append(Mistake("router.limits.total_memory", f"must be at least memory ({limits.memory})"))
     if limits.reserve >= _MEMORY:
         found.append(Mistake("router.limits.reserve", f"must be less than the machine's memory ({_MEMORY})"))
-    if len(router.input) > max(1, len(router.spool)):
-        found.append(Mistake("router.input", "write one directory for each directory in router.spool"))
-    if set(router.input) & set(router.spool):
+    if limits.message_time and limits.message_cpu >= limits.message_time:
+        text = f"must be less than message_time ({limits.message_time:g}), or nothing ever comes to it"
+        found.append(Mistake("router.limits.message_cpu", text))
+    if len(router.spool) > 1 and len(router.input) not in {0, 1, len(router.spool)}:
+        found.append(Mistake("router.input", "write one directory, or one for each directory in router.spool"))
+    elif set(router.input) & set(router.spool):
         found.append(Mistake("router.input", "must not be a directory that the router itself reads"))
     try:
         re.compile(router.workers)

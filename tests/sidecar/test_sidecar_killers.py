@@ -55,7 +55,7 @@ def test_other_ways_to_kill(sites: Callable[..., Site], do: str, cause: str) -> 
 
 def test_a_message_that_waits_is_never_moved(sites: Callable[..., Site]) -> None:
     """During a DNS outage workers are ended for the time, no message is struck, and mail goes on afterwards."""
-    site = sites("new", router__limits__message_time=1.0)
+    site = sites("new", router__limits__message_time=1.0, router__limits__message_cpu=0.9)
     site.outage.touch()
     site.start()
     for number in range(6):

@@ -95,12 +95,17 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """What the configuration says of the router at this site, in the words of the section [router]."""
+    """What the configuration says of the router at this site, in the words of the section [router].
+
+    `input` are the directories of the gate: the router does not read them.
+    """
 
     spool: tuple[str, ...] = ()
     claim: str = ""
     workers: str = ""
     command: tuple[str, ...] = ()
+    input: tuple[str, ...] = ()
+    aside: str = ""
     extra: tuple[tuple[str, str], ...] = field(default=())
 
 

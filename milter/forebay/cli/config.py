@@ -15,6 +15,7 @@ from forebay.errors import ConfigError
 from forebay.judge.discovery import discover
 from forebay.judge.load import compile_judge
 from forebay.judge.options import RESERVED, configure, options_model, options_schema
+from forebay.sidecar.adapters import check_site
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -47,6 +48,9 @@ def check(path: str | None) -> int:
     click.echo(printable(f"{loaded.source}: no mistakes"))
     click.echo(printable(f"preset {policy.preset}, {enabled:,} of {len(known):,} validators, of plugins {named}"))
     click.echo(printable(f"listens on {loaded.milter.listen}, metrics on {loaded.milter.metrics or 'nothing'}"))
+    if loaded.router.adapter != "none":
+        where = ", ".join(loaded.router.spool)
+        click.echo(printable(f"guards {loaded.router.adapter}{f' in {where}' if where else ''}"))
     return os.EX_OK
 
 
@@ -86,7 +90,7 @@ def _load(path: str | None) -> tuple[Config, Sequence[Known], int]:
     def compile_too(config: Config) -> list[Mistake]:
         judge, mistakes = compile_judge(config)
         enabled.extend(judge.ids)
-        return mistakes
+        return mistakes + check_site(config)[1]
 
     loaded = configuration.load(path, also=compile_too)
     return loaded, discover(loaded.plugins.directory, loaded.milter.user)[0], len(enabled)

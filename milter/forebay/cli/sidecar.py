@@ -45,12 +45,12 @@ def sidecar(path: str | None, launch: bool, reset_fuse: bool, command: tuple[str
 def load(path: str | None, command: tuple[str, ...] = ()) -> tuple[Config, Adapter]:
     """The configuration and the adapter that it names. Raises ConfigError with every mistake."""
     from forebay import config as configuration
-    from forebay.sidecar.adapters import make_adapter
+    from forebay.sidecar.adapters import check_site
 
     found: list[Adapter] = []
 
     def also(config: Config) -> list[Mistake]:
-        adapter, mistakes = make_adapter(config.router, command)
+        adapter, mistakes = check_site(config, command)
         if adapter:
             found.append(adapter)
         return mistakes

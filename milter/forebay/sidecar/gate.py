@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from forebay.logs import LOGGER, printable
@@ -86,11 +85,3 @@ class Gate:
             if field
             else f"{verdict.reason.id}: {verdict.reason.message}"
         )
-
-
-def ways(inputs: Sequence[str], directories: Sequence[str]) -> list[tuple[str, str]]:
-    """Each input directory with the router's directory at the same place; a single one goes to the first."""
-    return [
-        (str(Path(source)), directories[min(index, len(directories) - 1)])
-        for index, source in enumerate(inputs) if directories
-    ]  # fmt: skip

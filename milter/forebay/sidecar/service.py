@@ -25,13 +25,14 @@ from forebay.sidecar.dispatch import Dispatch
 from forebay.sidecar.ending import Ending
 from forebay.sidecar.examine import Examiner
 from forebay.sidecar.fuse import Fuse
-from forebay.sidecar.gate import Gate, ways
+from forebay.sidecar.gate import Gate
 from forebay.sidecar.guard import Guard, Times
 from forebay.sidecar.journal import Journal, JournalError
 from forebay.sidecar.launch import Launched
 from forebay.sidecar.metering import Meter
 from forebay.sidecar.moves import nothing
 from forebay.sidecar.openlog import OpenLog
+from forebay.sidecar.placing import ways
 from forebay.sidecar.roster import Roster
 from forebay.sidecar.spoolwatch import SpoolWatch
 from forebay.sidecar.verdict import STRIKES

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 _NAME: Final = re.compile(r"(?P<inode>\d+)(?:-(?P<pid>\d{1,10}))?")
 _ROUTER: Final = re.compile(r"router\d?")
 _FOLDER: Final = re.compile(r"[A-Z]")
+_OWN: Final = ("public", "queue", "transport", "deferred", "postman")
 _MOST_ENVELOPE: Final = 1 << 18
 _MOST_READ: Final = 1 << 20
 _RECIPIENTS: Final = 1000
@@ -46,13 +47,28 @@ class ZMailer(Adapter):
         super().__init__(site)
 
     def directories(self) -> tuple[str, ...]:
+        """All but those of the gate: writers go on delivering into router/, and INPUTDIRS names others."""
         found: list[str] = []
-        for name in _names(self._office):
+        for name in sorted(_names(self._office)):
             if _ROUTER.fullmatch(name):
                 found.append(f"{self._office}/{name}")
-                found += [f"{self._office}/{name}/{each}" for each in _names(f"{self._office}/{name}")
+                found += [f"{self._office}/{name}/{each}" for each in sorted(_names(f"{self._office}/{name}"))
                           if _FOLDER.fullmatch(each)]  # fmt: skip
-        return tuple(found)
+        doors = tuple(f"{each.rstrip('/')}/" for each in self.site.input)
+        return tuple(each for each in found if not f"{each}/".startswith(doors))
+
+    def mistakes(self) -> list[tuple[str, str]]:
+        found = super().mistakes()
+        office = self._office
+        if len(self.site.spool) > 1:
+            found.append(("spool", "write one directory, ZMailer's POSTOFFICE"))
+        elif os.path.isdir(office) and not os.path.isdir(f"{office}/router"):
+            found.append(("spool", f"{office} is no POSTOFFICE of ZMailer: there is no directory router in it"))
+        elif os.path.isdir(office) and not self.directories():
+            found.append(("input", "name another directory in ZMailer's INPUTDIRS: it reads this one itself"))
+        if self.site.aside.rstrip("/") in {f"{office}/{name}" for name in _OWN}:
+            found.append(("aside", "must not be a directory of ZMailer's own"))
+        return found
 
     def takes(self, name: str) -> bool:
         return name[:1].isdigit()
