@@ -137,6 +137,7 @@ class KeeperMetrics:
         self.intake = {each: _child(store.INTAKE, each) for each in store.TAKEN}
         self.backlog = _gauge(store.BACKLOG, "mostrecent")
         self.errors = _counter(store.ERRORS)
+        self.is_store_up = _gauge(store.STORE_UP, "mostrecent")
         self._entries, self._bytes, self._oldest = (
             _gauge(each, "mostrecent") for each in (store.ENTRIES, store.BYTES, store.OLDEST)
         )

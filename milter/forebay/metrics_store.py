@@ -55,9 +55,10 @@ INTAKE = Spec("forebay_store_intake_total", "counter", "Record files taken into 
 BACKLOG = Spec("forebay_store_backlog", "gauge", "Record files that are not in the store yet.")
 STATE_SIZE = Spec("forebay_state_size_bytes", "gauge", "Size of the file system that the state directory is on.")
 STATE_AVAILABLE = Spec("forebay_state_available_bytes", "gauge", "What of it is free.")
+STORE_UP = Spec("forebay_store_up", "gauge", "1 while the store can be read and written.")
 ERRORS = Spec("forebay_store_errors_total", "counter", "Times that the store could not be read or written.")
 
 ALL: Final = (
     HITS, FINGERPRINTS, SUSPENDED, ADDITIONS, ADDITIONS_LIMIT, SNAPSHOT, PROPAGATION, ENTRIES, BYTES, OLDEST, REASONS, ACTIONS, QUARANTINE_FULL, INTAKE,
-    BACKLOG, STATE_SIZE, STATE_AVAILABLE, ERRORS,
+    BACKLOG, STATE_SIZE, STATE_AVAILABLE, STORE_UP, ERRORS,
 )  # fmt: skip

@@ -68,6 +68,7 @@ class Bookkeeper:
         while True:
             try:
                 more = self._turn(time.monotonic())
+                self._metrics.is_store_up.set(1)
                 self._delay = TURN
             except (ForebayError, OSError) as error:
                 more = False
@@ -188,6 +189,7 @@ class Bookkeeper:
             fingerprints.forget(db, before)
 
     def _complain(self, error: Exception) -> None:
+        self._metrics.is_store_up.set(0)
         self._metrics.errors.inc()
         if time.monotonic() - self._logged >= _LOG_INTERVAL:
             self._logged = time.monotonic()
