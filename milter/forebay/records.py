@@ -30,6 +30,9 @@ DIRECTORY: Final = "records"
 TMP, NEW, KEPT = "tmp", "new", "kept"
 FOLDERS: Final = (TMP, NEW, KEPT)
 
+POSTFIX, SENDMAIL = "postfix", "sendmail"
+"""The MTAs whose quarantine forebay can act on."""
+
 MOST_HEADER: Final = 262_144
 """Bytes of the header that are kept: fields beyond are left out."""
 MOST_RECIPIENTS: Final = 100
@@ -38,6 +41,7 @@ MOST_BYTES: Final = 8 << 20
 
 _VERSION: Final = 1
 _ID: Final = re.compile(r"[0-9a-f]{20}")
+_SENDMAIL: Final = re.compile(r"8\.\d+\.\d+[^ ]*")
 _MOST_TEXT: Final = 2000
 
 
@@ -65,7 +69,7 @@ class Record:
     `id` sorts by time. `action` is what was answered: `quarantine` makes an entry, anything else is only a hit of the
     fingerprint `matched`. `at` is in seconds since 1970, `size` in bytes of the header, `recipient_count` counts those
     that are not listed too. `exact`, `shape` and `matched` are fingerprints in hexadecimal digits, or empty. `header`
-    are the fields as the milter got them, at most `MOST_HEADER` bytes of them.
+    are the fields as the milter got them, at most `MOST_HEADER` bytes of them. `mta` is the kind of MTA that holds it.
     """
 
     id: str
@@ -83,6 +87,12 @@ class Record:
     matched: str
     findings: tuple[RecordedFinding, ...]
     header: tuple[tuple[bytes, bytes], ...]
+    mta: str = POSTFIX
+
+
+def mta_of(version: str) -> str:
+    """The kind of MTA whose macro `v` this is: Sendmail says its version alone, Postfix its name and its version."""
+    return SENDMAIL if _SENDMAIL.fullmatch(version) else POSTFIX
 
 
 def new_id(now: float) -> str:
@@ -243,6 +253,7 @@ def _record(given: Any, record_id: str) -> Record:
         matched=_digest(given["matched"]),
         findings=tuple(_finding(each) for each in _list(given["findings"], 256)),
         header=tuple(_field(each) for each in _list(given["header"], MOST_HEADER)),
+        mta=_text(given.get("mta", POSTFIX)),
     )
 
 

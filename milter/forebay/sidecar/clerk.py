@@ -32,15 +32,16 @@ from forebay.sidecar import requests
 from forebay.sidecar.adapters import make_adapter
 from forebay.sidecar.journal import NAME, Journal
 from forebay.sidecar.mirror import Mirror
+from forebay.store import postfix
 from forebay.store.engine import Store, host_of
 from forebay.store.hands import Hands
 from forebay.store.ledger import Ledger
-from forebay.store.postfix import HoldQueue
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from forebay.config import Config
+    from forebay.store.queues import Queue
 
 TURN: Final = 0.02
 """Seconds between two looks at the journal's counter of changes: from a conviction to its publication."""
@@ -196,8 +197,13 @@ def hands_of(
     more = {"as_user": as_user} if as_user else {}
     return Hands(
         host_of(config), store or Store.of(config), Records(state / records.DIRECTORY), state.stat().st_uid,
-        Ledger(state), HoldQueue(config.quarantine.postfix), spool, **more,  # type: ignore[arg-type]  # a context, or nothing
+        Ledger(state), queues_of(config), spool, **more,  # type: ignore[arg-type]  # a context, or nothing
     )  # fmt: skip
+
+
+def queues_of(config: Config) -> dict[str, Queue]:
+    """The queues that forebay can act on, by the name of their MTA; each is only used where it holds something."""
+    return {postfix.NAME: postfix.HoldQueue(config.quarantine.postfix)}
 
 
 @contextmanager

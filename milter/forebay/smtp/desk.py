@@ -76,11 +76,15 @@ class Desk:
             header=records.bounded(session.fields),
         )  # fmt: skip
 
-    def hold(self, record: Record, queue_id: str) -> bool:
-        """Write down that a message is about to be held, for good; False where the quarantine takes no more."""
+    def hold(self, record: Record, queue_id: str, version: str) -> bool:
+        """Write down that a message is about to be held, for good; False where the quarantine takes no more.
+
+        `version` is what the MTA says of itself (macro `v`).
+        """
         if self.matcher.snapshot.is_full:
             return False
-        self._records.write(replace(record, queue_id=printable(queue_id, 64) or record.queue_id))
+        queue_id = printable(queue_id, 64) or record.queue_id
+        self._records.write(replace(record, queue_id=queue_id, mta=records.mta_of(version)))
         return True
 
     def note(self, record: Record) -> None:

@@ -75,7 +75,7 @@ class Host(Protocol):
     def announce(self, session: Session, verdict: Verdict) -> Record:
         """What is to be written down of a message that is quarantined."""
 
-    def hold(self, record: Record, queue_id: str) -> bool:
+    def hold(self, record: Record, queue_id: str, version: str) -> bool:
         """Write it down, for good; False where no more may be held. Raises OSError."""
 
     def failed(self, where: str) -> None:
@@ -182,7 +182,7 @@ class Callbacks:
                 (milter.M_ENVFROM, MAIL_MACROS),
                 (milter.M_ENVRCPT, "i"),
                 (milter.M_EOH, "i"),
-                (milter.M_EOM, "i"),
+                (milter.M_EOM, "i v"),
             ):
                 ctx.setsymlist(stage, macros)  # a str: pymilter's own class passes bytes, and loses everything
 
@@ -290,7 +290,7 @@ class Callbacks:
             if not session.record:
                 ctx.setreply(*NO_QUARANTINE)
                 return int(milter.TEMPFAIL)
-            if not self._host.hold(session.record, _macro(ctx, "i")):
+            if not self._host.hold(session.record, _macro(ctx, "i"), _macro(ctx, "v")):
                 ctx.setreply(*FULL)
                 return int(milter.TEMPFAIL)
             ctx.quarantine(wording.quarantine_reason(verdict))

@@ -170,9 +170,9 @@ class Worker:
         """What is to be written down of a message that is quarantined."""
         return self._desk.record(session, verdict)
 
-    def hold(self, record: Record, queue_id: str) -> bool:
+    def hold(self, record: Record, queue_id: str, version: str) -> bool:
         """Write it down; False where the quarantine takes no more. Raises OSError where it cannot be written."""
-        return self._desk.hold(record, queue_id)
+        return self._desk.hold(record, queue_id, version)
 
     def _hit(self, session: Session, verdict: Verdict) -> None:
         self._metrics.hits.inc()

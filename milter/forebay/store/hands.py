@@ -20,7 +20,8 @@ from forebay.records import KEPT, NEW, RecordError, is_id
 from forebay.store import changes, requests
 from forebay.store.changes import FOREBAY
 from forebay.store.entries import Entry
-from forebay.store.postfix import HOLD, bare
+from forebay.store.ledger import Held
+from forebay.store.queues import HOLD, Glance, bare, is_same
 from forebay.store.schema import ANNOUNCED, DELETED, ENTRY, HELD, MTA_HOLD, RELEASED, VANISHED
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from forebay.records import Record, Records
     from forebay.store.engine import Store
     from forebay.store.ledger import Ledger
-    from forebay.store.postfix import HoldQueue, Queued
+    from forebay.store.queues import Queue, Queued
     from forebay.store.requests import Request
 
 GRACE: Final = 900.0
@@ -53,9 +54,9 @@ class Spool(Protocol):
 
 
 class Hands:
-    """Acts on the hold queue, and hands what is in the spool to the sidecar.
+    """Acts on the hold queues, and hands what is in the spool to the sidecar.
 
-    `as_user` is a context in which the store and the records are used: as the user whom they belong to.
+    `queues` are those that this host may have, by the name of the MTA (`forebay.records.Record.mta`). `as_user` is a context in which the store and the records are used: as the user whom they belong to.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917 - the parts that it brings together
@@ -65,7 +66,7 @@ class Hands:
         records: Records,
         owner: int | None,
         ledger: Ledger,
-        queue: HoldQueue,
+        queues: Mapping[str, Queue],
         spool: Spool | None = None,
         as_user: Callable[[], AbstractContextManager[None]] = nullcontext,
         grace: float = GRACE,
@@ -75,7 +76,7 @@ class Hands:
         self._records = records
         self._owner = owner
         self._ledger = ledger
-        self._queue = queue
+        self._queues = queues
         self._spool = spool
         self._as_user = as_user
         self._grace = grace
@@ -96,53 +97,52 @@ class Hands:
 
     def message(self, entry_id: str) -> bytes:
         """The bytes of a message that the MTA holds. Raises a ForebayError where this host does not hold it."""
-        found = self._find(entry_id, self._queue.listed())
+        queues = Glance(self._queues)
+        found = self._find(entry_id, queues)
         if isinstance(found, str):
             raise ForebayError(f"{entry_id}: {found}")
-        return self._queue.message(found.queue_id)
+        return queues.queue(found.mta).message(found.queued)
 
     # What was announced, and what has gone.
 
     def _look(self, announced: list[Entry]) -> None:
-        """Compare what should wait in the queue with what does."""
-        held = self._ledger.held()
-        if not announced and not held:
-            return
-        listed = self._queue.listed()
+        """Compare what should wait in the queues with what does."""
+        queues = Glance(self._queues)
         for entry in announced:
-            found = self._find(entry.id, listed)
+            found = self._find(entry.id, queues)
             if not isinstance(found, str):
-                self._change(entry.id, HELD, f"queue id {found.queue_id}", size=found.size)
+                self._change(entry.id, HELD, f"queue id {found.queued.queue_id}", size=found.queued.size)
             elif time.time() - entry.at > self._grace:
                 self._close(entry.id, VANISHED, found)
-        for entry_id, (known, intent) in held.items():
-            if known.queue_id in listed and _same(known, listed[known.queue_id]):
-                if listed[known.queue_id].queue == HOLD:
+        for entry_id, known in self._ledger.held().items():
+            there = queues.listed(known.mta).get(known.queued.queue_id)
+            if there and is_same(known.queued, there):
+                if there.queue == HOLD:
                     continue
                 self._close(entry_id, RELEASED, "by hand, not through forebay")
-            elif intent in _OUTCOMES:
-                self._close(entry_id, _OUTCOMES[intent], "done before the sidecar was interrupted")
+            elif known.intent in _OUTCOMES:
+                self._close(entry_id, _OUTCOMES[known.intent], "done before the sidecar was interrupted")
             else:
                 self._close(entry_id, VANISHED, "released or deleted by hand, not through forebay")
 
-    def _find(self, entry_id: str, listed: Mapping[str, Queued]) -> Queued | str:
+    def _find(self, entry_id: str, queues: Glance) -> Held | str:
         """The message of an entry in the hold queue, as this host knows it; else why there is none."""
         known = self._ledger.held().get(entry_id)
         if known:
-            there = listed.get(known[0].queue_id)
-            if there is None or not _same(known[0], there):
+            there = queues.listed(known.mta).get(known.queued.queue_id)
+            if there is None or not is_same(known.queued, there):
                 return "its message is not in the queue any more"
-            return there if there.queue == HOLD else "its message is not held any more"
+            return known._replace(queued=there) if there.queue == HOLD else "its message is not held any more"
         record = self._record(entry_id)
         if record is None:
             return "this host knows of no such message"
-        there = listed.get(record.queue_id)
+        there = queues.listed(record.mta).get(record.queue_id)
         if there is None or there.queue != HOLD:
             return "its message is not in the hold queue"
         if not _fits(record, there):
             return "another message has its queue id"
-        self._ledger.note(entry_id, there)
-        return there
+        self._ledger.note(entry_id, record.mta, there)
+        return Held(record.mta, there, "")
 
     def _record(self, entry_id: str) -> Record | None:
         if not is_id(entry_id):
@@ -188,19 +188,18 @@ class Hands:
             return requests.DONE if entry.state == _OUTCOMES[request.verb] else f"it is {entry.state}"
         if entry.kind != MTA_HOLD:
             return self._in_spool(entry, request)
-        found = self._find(entry.id, self._queue.listed())
+        queues = Glance(self._queues)
+        found = self._find(entry.id, queues)
         if isinstance(found, str):
             return found
-        return self._act(entry, request, found)
+        return self._act(entry, request, queues.queue(found.mta), found.queued)
 
-    def _act(self, entry: Entry, request: Request, held: Queued) -> str:
+    def _act(self, entry: Entry, request: Request, queue: Queue, held: Queued) -> str:
         self._ledger.intend(entry.id, request.verb)
         if request.verb == requests.DELETE:
-            self._queue.delete(held.queue_id)
-        elif time.time() - held.arrival > self._queue.lifetime() / 4:
-            self._queue.requeue(held.queue_id)  # at its first deferral it would be given up as too old
+            queue.delete(held)
         else:
-            self._queue.release(held.queue_id)
+            queue.release(held)
         self._close(entry.id, _OUTCOMES[request.verb], f"queue id {held.queue_id}", request.person)
         return requests.DONE
 
@@ -233,15 +232,10 @@ class Hands:
         return [Entry(*row) for row in db.execute(query.order_by(ENTRY.c.id).limit(1000))]
 
 
-def _same(known: Queued, there: Queued) -> bool:
-    """Whether it is the message that was seen before, and not another one with its queue id."""
-    return (known.sender, known.arrival, known.size) == (there.sender, there.arrival, there.size)
-
-
 def _fits(record: Record, there: Queued) -> bool:
     """Whether a message may be the one that was quarantined: came in before its verdict, and not long before.
 
-    Postfix may rewrite a sender after the milter has seen it: then the time has to fit more narrowly.
+    An MTA may rewrite a sender after the milter has seen it: then the time has to fit more narrowly.
     """
     age = record.at - there.arrival
     most = _DAY if bare(record.sender) == bare(there.sender) else _SLACK

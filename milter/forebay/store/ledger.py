@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from forebay.errors import FileError
-from forebay.store.postfix import Queued
+from forebay.store.queues import HOLD, Queued
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,9 +19,18 @@ if TYPE_CHECKING:
 
 NAME: Final = "ledger.db"
 _SCHEMA: Final = (
-    "CREATE TABLE IF NOT EXISTS hold (entry TEXT PRIMARY KEY, queue_id TEXT NOT NULL, sender TEXT NOT NULL, "
-    "arrival INTEGER NOT NULL, size INTEGER NOT NULL, intent TEXT NOT NULL DEFAULT '')"
+    "CREATE TABLE IF NOT EXISTS hold (entry TEXT PRIMARY KEY, mta TEXT NOT NULL, queue_id TEXT NOT NULL, "
+    "sender TEXT NOT NULL, arrival INTEGER NOT NULL, size INTEGER NOT NULL, identity TEXT NOT NULL, "
+    "intent TEXT NOT NULL DEFAULT '')"
 )
+
+
+class Held(NamedTuple):
+    """A message that was seen in the hold queue of an MTA, and what was about to be done to it, or nothing."""
+
+    mta: str
+    queued: Queued
+    intent: str
 
 
 class Ledger:
@@ -33,12 +42,13 @@ class Ledger:
             db.execute(_SCHEMA)
         self._path.chmod(0o600)
 
-    def note(self, entry: str, held: Queued) -> None:
+    def note(self, entry: str, mta: str, held: Queued) -> None:
         """A message was seen in the hold queue."""
         with self._transaction() as db:
             db.execute(
-                "INSERT OR REPLACE INTO hold (entry, queue_id, sender, arrival, size) VALUES (?, ?, ?, ?, ?)",
-                (entry, held.queue_id, held.sender, held.arrival, held.size),
+                "INSERT OR REPLACE INTO hold (entry, mta, queue_id, sender, arrival, size, identity) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (entry, mta, *held[1:]),
             )
 
     def intend(self, entry: str, verb: str) -> None:
@@ -51,11 +61,12 @@ class Ledger:
         with self._transaction() as db:
             db.execute("DELETE FROM hold WHERE entry = ?", (entry,))
 
-    def held(self) -> dict[str, tuple[Queued, str]]:
-        """What was seen of each message, and what was about to be done to it, by entry."""
+    def held(self) -> dict[str, Held]:
+        """What was seen, by entry."""
+        query = "SELECT entry, mta, intent, queue_id, sender, arrival, size, identity FROM hold"
         with self._transaction() as db:
-            rows = db.execute("SELECT entry, queue_id, sender, arrival, size, intent FROM hold").fetchall()
-        return {entry: (Queued("hold", *rest), intent) for entry, *rest, intent in rows}
+            rows = db.execute(query).fetchall()
+        return {entry: Held(mta, Queued(HOLD, *rest), intent) for entry, mta, intent, *rest in rows}
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:

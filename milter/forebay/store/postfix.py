@@ -2,6 +2,9 @@
 
 A short queue id is used again once its message is gone: whoever acts compares sender, time and size with what was seen
 before (`forebay.store.hands`). postsuper is always told the queue.
+
+A message that was held for more than a quarter of maximal_queue_lifetime begins anew (postsuper -r) when it is
+released: at its first deferral it would be given up as too old.
 """
 
 # ruff: noqa: S603 - runs Postfix's own commands, with a queue id that has letters and digits only
@@ -12,26 +15,18 @@ import json
 import os
 import re
 import subprocess
+import time
 from contextlib import suppress
-from typing import Final, NamedTuple
+from typing import Final
 
 from forebay.errors import UnavailableError
+from forebay.store.queues import HOLD, Queued
 
-HOLD: Final = "hold"
+NAME: Final = "postfix"
 TIMEOUT: Final = 120.0
 _QUEUE_ID: Final = re.compile(r"[0-9A-Za-z]{1,40}")
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _DEFAULT_LIFETIME: Final = 432_000.0
-
-
-class Queued(NamedTuple):
-    """A message as postqueue(1) tells of it: what it is known by."""
-
-    queue: str
-    queue_id: str
-    sender: str
-    arrival: int
-    size: int
 
 
 class HoldQueue:
@@ -53,23 +48,22 @@ class HoldQueue:
                 found[queued.queue_id] = queued
         return found
 
-    def release(self, queue_id: str) -> None:
-        """Let a message go on from where it was held: at once if Postfix can, else with its next queue run."""
-        self._super("-H", queue_id)
+    def release(self, held: Queued) -> None:
+        """Let a message go on: at once if Postfix can, else with its next queue run. Requeued, it gets another id."""
+        if time.time() - held.arrival > self.lifetime() / 4:
+            self._super("-r", held.queue_id)
+            return
+        self._super("-H", held.queue_id)
         with suppress(UnavailableError):  # without its service flush there are queue runs only
-            self._run("postqueue", "-i", queue_id)
+            self._run("postqueue", "-i", held.queue_id)
 
-    def requeue(self, queue_id: str) -> None:
-        """Let a message begin anew, as if it had just come in, without the milters; it gets another queue id."""
-        self._super("-r", queue_id)
-
-    def delete(self, queue_id: str) -> None:
+    def delete(self, held: Queued) -> None:
         """Remove a message for good."""
-        self._super("-d", queue_id)
+        self._super("-d", held.queue_id)
 
-    def message(self, queue_id: str) -> bytes:
+    def message(self, held: Queued) -> bytes:
         """The header and body of a message."""
-        return self._run("postcat", "-hb", "-q", _checked(queue_id))
+        return self._run("postcat", "-hb", "-q", _checked(held.queue_id))
 
     def lifetime(self) -> float:
         """Seconds after which Postfix gives a message up that cannot be delivered (maximal_queue_lifetime)."""
@@ -95,12 +89,6 @@ class HoldQueue:
             said = done.stderr.decode("ascii", "backslashreplace").strip().splitlines()
             raise UnavailableError(f"{program}: {said[-1] if said else f'status {done.returncode}'}")
         return done.stdout
-
-
-def bare(sender: bytes | str) -> str:
-    """An envelope sender as postqueue(1) writes it, for comparing: without brackets, in lower case."""
-    text = sender.decode("utf-8", "replace") if isinstance(sender, bytes) else sender
-    return text.strip().removeprefix("<").removesuffix(">").lower() or "mailer-daemon"
 
 
 def _checked(queue_id: str) -> str:
