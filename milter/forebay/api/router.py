@@ -23,7 +23,7 @@ from forebay.api.process import Process, has_lock, is_alive, opened, process, st
 from forebay.message.envelope import Envelope
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 __all__ = [
     "API",
@@ -211,6 +211,67 @@ class Adapter:
     def place(self, original: str, status: os.stat_result) -> str:
         """The path under which a message, with this status, is put back into the queue for the router to take."""
         return original
+
+    # Setting aside. A router that has a place of its own for what is to wait (a hold queue) is told to use that: these
+    # four are overridden together. `message.path` may be out of date; its identity is not. Each may be called again
+    # after any interruption, and answers as if it had been called once.
+
+    def set_aside(self, message: Message, target: str, move: Callable[[str, str], None]) -> str:
+        """Take a message out of the router's reach; the path where it lies then, empty where it is in no queue any more.
+
+        `move(source, target)` is a durable rename. Raises OSError where that is to be tried again later:
+        BlockingIOError while somebody has the file open who must not lose it.
+        """
+        here = self.find(message)
+        if here is None:
+            return self.kept(message, target)
+        move(here.path, target)
+        return target
+
+    def kept(self, message: Message, target: str) -> str:
+        """Where a message lies that was set aside, with this target; empty where it does not any more, or not yet."""
+        return target if os.path.lexists(target) else ""
+
+    def put_back(self, message: Message, original: str, target: str, move: Callable[[str, str], None]) -> None:
+        """Give back to the router what was set aside with this target; nothing is done where it is not there any more.
+
+        `original` is where it was. Raises OSError: FileExistsError where its place is taken.
+        """
+        try:
+            status = os.lstat(target)
+        except FileNotFoundError:
+            return
+        move(target, self.place(original, status))
+
+    def discard(self, message: Message, target: str, remove: Callable[[str], None]) -> None:
+        """Remove for good what was set aside with this target; `remove(path)` is a durable unlink. Raises OSError."""
+        remove(target)
+
+    # Workers, where a router has more kinds of processes than one.
+
+    def is_worker(self, found: Process, parent: Process | None) -> bool | None:
+        """Whether a process is a worker; None where only its place in the tree of processes tells."""
+        return None
+
+    def starts_workers(self, worker: Process) -> bool:
+        """Whether a worker starts processes that are workers by themselves, so that they get a leaf of their own."""
+        return False
+
+    def holders(self, worker: Process) -> tuple[int, ...]:
+        """The pids whose open files tell what a worker holds: its own, or who works through it."""
+        return (worker.pid,)
+
+    def services(self, worker: Process) -> tuple[str, ...]:
+        """The names by which [router.services] may give a worker limits of its own, the most particular one first."""
+        return ()
+
+    def answers(self, worker: Process, code: int) -> bool:
+        """Whether a worker that ends with this exit status has answered, and not failed."""
+        return False
+
+    def moved_to(self, path: str) -> str:
+        """Where the message lies that the router had under this path a moment ago, by its name alone."""
+        return path
 
     def leftovers(self, worker: Process, held: Iterable[Message]) -> list[str]:
         """Half-written files that a dead worker left, which nobody but it would have finished."""

@@ -61,14 +61,17 @@ class Aside:
     def set_aside(self, entry: Entry) -> bool:
         """Move an entry's message out of the spool. False: later again."""
         try:
-            outcome = self._chase(entry)
+            place = self._chase(entry)
+        except BlockingIOError:
+            return False  # somebody has it open who must not lose it
         except OSError as error:
             _log.error("cannot set aside %s: %s", printable(entry.original), error)
             return False
         self._step("outcome")
-        self._outcome(entry, outcome)
-        self._moved(entry.aside)
-        if outcome == "aside":
+        self._outcome(entry, "aside" if place else "vanished", place)
+        if place == entry.aside:
+            self._moved(place)
+        if place:
             _log.warning(
                 "set aside: %s: %s (%s): %s, %d bytes",
                 entry.id, entry.cause, entry.confidence, printable(entry.original), entry.size,
@@ -76,6 +79,14 @@ class Aside:
         else:
             _log.warning("nothing to set aside: %s: %s is gone", entry.id, printable(entry.original))
         return True
+
+    def look(self) -> None:
+        """Take note of what somebody else has taken out of the place where the router's own means keep it."""
+        for entry in self._journal.entries("aside"):
+            if entry.aside != self.path(entry.id) and not self._adapter.kept(_message(entry), entry.aside):
+                _log.warning("released or deleted by somebody else: %s: %s", entry.id, printable(entry.original))
+                self._outcome(entry, "vanished")
+                self._forget_evidence(entry)
 
     def _chase(self, entry: Entry) -> str:
         """A router may rename the message, again and again, while we reach for it."""
@@ -87,34 +98,33 @@ class Aside:
         return self._move_out(entry)
 
     def _move_out(self, entry: Entry) -> str:
-        message = Message(entry.source, entry.identity, entry.size, 0)
+        message = _message(entry)
         here = self._adapter.find(message)
         arrived = _status(entry.aside)
-        if here is None:
-            return "aside" if arrived else "vanished"
-        if arrived and _same(arrived, _status(here.path)):  # a copy to another file system, not yet unlinked
+        if here and arrived and _same(arrived, _status(here.path)):  # a copy to another file system, not yet unlinked
             moves.remove(here.path)
-            return "aside"
-        self._step("evidence")
-        moves.make_directory(self._directory)
-        with suppress(OSError):  # a full disk keeps nobody from a rename
-            _write(f"{self._directory}/{entry.id}{_EVIDENCE}", entry.evidence.encode() + b"\n")
-        moves.move(here.path, entry.aside, self._step)
-        return "aside"
+            return entry.aside
+        if here:
+            self._step("evidence")
+            moves.make_directory(self._directory)
+            with suppress(OSError):  # a full disk keeps nobody from a rename
+                _write(f"{self._directory}/{entry.id}{_EVIDENCE}", entry.evidence.encode() + b"\n")
+        return self._adapter.set_aside(message, entry.aside, self._move)
+
+    def _move(self, source: str, target: str) -> None:
+        moves.move(source, target, self._step)
 
     def release(self, entry: Entry) -> bool:
         """Put an entry's message back where the router takes it up. False: later again."""
-        status = _status(entry.aside)
-        if status:
-            target = self._adapter.place(entry.original, status)
-            try:
-                moves.move(entry.aside, target, self._step)
-            except FileExistsError:
-                _log.error("cannot release %s: %s is taken", entry.id, printable(target))
-                return False
-            except OSError as error:
-                _log.error("cannot release %s: %s", entry.id, error)
-                return False
+        try:
+            self._step("put back")
+            self._adapter.put_back(_message(entry), entry.original, entry.aside, self._move)
+        except FileExistsError:
+            _log.error("cannot release %s: the place of %s is taken", entry.id, printable(entry.original))
+            return False
+        except OSError as error:
+            _log.error("cannot release %s: %s", entry.id, error)
+            return False
         self._step("outcome")
         self._outcome(entry, "released")
         _log.warning("released: %s: %s", entry.id, printable(entry.original))
@@ -124,7 +134,7 @@ class Aside:
         """Remove an entry's message for good."""
         try:
             self._step("unlink")
-            moves.remove(entry.aside)
+            self._adapter.discard(_message(entry), entry.aside, moves.remove)
         except OSError as error:
             _log.error("cannot delete %s: %s", entry.id, error)
             return False
@@ -138,10 +148,14 @@ class Aside:
             moves.remove(f"{self._directory}/{entry.id}{_EVIDENCE}")
         return True
 
-    def _outcome(self, entry: Entry, state: str) -> None:
+    def _outcome(self, entry: Entry, state: str, place: str = "") -> None:
         with self._journal.change() as db:
-            db.execute("UPDATE entry SET state = ? WHERE id = ?", (state, entry.id))
+            db.execute("UPDATE entry SET state = ?, aside = ? WHERE id = ?", (state, place or entry.aside, entry.id))
             db.execute("UPDATE message SET state = ?, at = ? WHERE identity = ?", (state, time.time(), entry.identity))
+
+
+def _message(entry: Entry) -> Message:
+    return Message(entry.source, entry.identity, entry.size, 0)
 
 
 def _write(path: str, text: bytes) -> None:

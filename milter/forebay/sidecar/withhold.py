@@ -7,17 +7,17 @@ several that a worker held when it died; suspects are let back one at a time.
 from __future__ import annotations
 
 import logging
-import os
 import time
 from typing import TYPE_CHECKING, Final
 
+from forebay.api.router import Message
 from forebay.logs import LOGGER, printable
 from forebay.sidecar import moves
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from forebay.api.router import Adapter, Message
+    from forebay.api.router import Adapter
     from forebay.sidecar.journal import Journal, Withheld
 
 _log = logging.getLogger(LOGGER)
@@ -46,15 +46,16 @@ class Withholding:
         try:
             moves.make_directory(self._directory)
             moves.make_directory(f"{self._directory}/{_FOLDER}")
-            moves.move(message.path, kept, self._step)
+            place = self._adapter.set_aside(message, kept, self._move)
         except OSError as error:
-            if not isinstance(error, FileNotFoundError):
+            if not isinstance(error, (FileNotFoundError, BlockingIOError)):
                 _log.error("cannot withhold %s: %s", printable(message.path), error)
+            place = ""
+        if not place:
             self.forget(message.identity)
             return False
         self._step("outcome")
-        with self._journal.change() as db:
-            db.execute("UPDATE withheld SET state = 'kept' WHERE identity = ?", (message.identity,))
+        self._kept(message.identity, place)
         _log.info("withheld (%s): %s", reason.partition(":")[0], printable(message.path))
         return True
 
@@ -72,19 +73,24 @@ class Withholding:
     def settle(self) -> None:
         """Finish what the last life of the sidecar left open."""
         for each in self._journal.withheld():
-            there = os.path.lexists(each.kept)
+            place = self._adapter.kept(_message(each), each.kept)
             if each.state == "returning":
                 self._return(each)
-            elif not there:
+            elif not place:
                 self.forget(each.identity)
             elif each.state == "intended":
-                with self._journal.change() as db:
-                    db.execute("UPDATE withheld SET state = 'kept' WHERE identity = ?", (each.identity,))
+                self._kept(each.identity, place)
+
+    def _kept(self, identity: bytes, place: str) -> None:
+        with self._journal.change() as db:
+            db.execute("UPDATE withheld SET state = 'kept', kept = ? WHERE identity = ?", (place, identity))
+
+    def _move(self, source: str, target: str) -> None:
+        moves.move(source, target, self._step)
 
     def _return(self, withheld: Withheld) -> bool:
         try:
-            status = os.lstat(withheld.kept)
-            moves.move(withheld.kept, self._adapter.place(withheld.original, status), self._step)
+            self._adapter.put_back(_message(withheld), withheld.original, withheld.kept, self._move)
         except FileNotFoundError:
             pass  # it was let back already
         except OSError as error:
@@ -94,3 +100,7 @@ class Withholding:
         self.forget(withheld.identity)
         _log.info("let back: %s", printable(withheld.original))
         return True
+
+
+def _message(withheld: Withheld) -> Message:
+    return Message(withheld.original, withheld.identity, 0, 0)
