@@ -71,6 +71,7 @@ class OpenLog:
         self._done: set[bytes] = set()
         self._strangers = {os.getpid()}
         self._sweep = self._reads = 0
+        self._is_reading = False
         self.known: Container[int] = ()
         self.took: Callable[[int], None] = _ignore
         self.finished: Callable[[], None] = _nothing
@@ -89,18 +90,29 @@ class OpenLog:
         return self._queue
 
     def read(self) -> None:
-        """Take in what was recorded since the last call; of a flood, some megabytes."""
+        """Take in what was recorded since the last call; of a flood, some megabytes.
+
+        Whoever asks while records are taken in, as `took` may, gets what is known so far: what is newer must not be
+        taken in before what is older.
+        """
+        if self._is_reading:
+            return
+        self._is_reading = True
         self._reads += 1
-        for _ in range(_MOST_READS):
-            try:
-                data = os.read(self._queue, _BUFFER)
-            except (BlockingIOError, InterruptedError):
-                return
-            offset, end = 0, len(data)
-            while offset < end:
-                length, _, _, head, mask, _, pid = _RECORD.unpack_from(data, offset)
-                self._note(mask, pid, data[offset + head : offset + length])
-                offset += length
+        try:
+            for _ in range(_MOST_READS):
+                self._take_in(os.read(self._queue, _BUFFER))
+        except (BlockingIOError, InterruptedError):
+            pass  # that was all
+        finally:
+            self._is_reading = False
+
+    def _take_in(self, data: bytes) -> None:
+        offset, end = 0, len(data)
+        while offset < end:
+            length, _, _, head, mask, _, pid = _RECORD.unpack_from(data, offset)
+            self._note(mask, pid, data[offset + head : offset + length])
+            offset += length
 
     def holdings(self, pid: int) -> list[Holding]:
         """The messages in the queue that a process has open, or had when it ended."""
