@@ -152,6 +152,11 @@ class Config:
     log: Log = field(default_factory=Log)
     source: str = field(default="(defaults)", init=False)
 
+    @property
+    def private_state(self) -> Path:
+        """The sidecar's own directory: whoever writes there, commands it."""
+        return Path(self.sidecar.state or f"{self.milter.state}-sidecar")
+
 
 def load(path: str | None = None, also: Callable[[Config], list[Mistake]] | None = None) -> Config:
     """Read `path`, else what FOREBAY_CONFIG names, else the default path, else nothing but defaults.

@@ -88,6 +88,8 @@ class Router:
 class Sidecar:
     """The service that guards the router."""
 
+    state: AbsolutePath = ""
+    """The directory of its journal, its own user's alone; empty for milter.state with -sidecar behind it."""
     mode: Literal["act", "observe"] = "act"
     """observe counts and logs what it would do about messages, and moves none."""
     metrics: HostPort = "127.0.0.1:9892"

@@ -69,7 +69,7 @@ def busy(workers: int, seconds: float) -> float:
     before = cpu([site.process.pid])
     time.sleep(seconds)
     share = (cpu([site.process.pid]) - before) / seconds
-    held = len((site.root / "run" / "claims").read_bytes()) and site.status()
+    held = len((site.root / "state-sidecar" / "claims").read_bytes()) and site.status()
     print(f"{workers} workers, {held and held['workers']} known: {100 * share:.2f} % of a core", flush=True)
     end(site)
     return share

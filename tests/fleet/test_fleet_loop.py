@@ -106,7 +106,7 @@ def test_on_another_host_of_the_fleet_too(tmp_path: Path, server: Postgres, flee
 def convict(one: Host, number: int, shape: bytes) -> float:
     """What the guard stores at a second death, and nothing else of it; when that was."""
     now = time.time()
-    with sqlite3.connect(one.milter.folder / "state/journal.db", isolation_level=None) as journal:
+    with sqlite3.connect(one.site.root / "state-sidecar/journal.db", isolation_level=None) as journal:
         journal.execute(
             "INSERT INTO entry VALUES (?, ?, '/x', '/x', '/x', 'aside', 'crash', 'certain', 1, ?, '{}', NULL, ?)",
             (records.new_id(now), b"%d" % number, now, shape),
@@ -124,7 +124,7 @@ def test_a_conviction_is_known_at_once(tmp_path: Path, where: str, request: pyte
     with ExitStack() as stack:
         a = stack.enter_context(host("a", tmp_path / "a", url, router=False))
         b = stack.enter_context(host("b", tmp_path / "b", url, router=False)) if url else a
-        Journal(a.milter.folder / "state").close()
+        Journal(a.site.root / "state-sidecar").close()
         time.sleep(3.0)  # everybody has started
         matcher = load_judge_and_matcher(Config())[1]
         times = []
@@ -217,7 +217,7 @@ def test_everything_aside_is_in_the_index_once(tmp_path: Path) -> None:
         with store.read() as db:
             told = db.execute(sa.select(sa.func.count()).select_from(STRIKE)).scalar()
         store.close()
-        with sqlite3.connect(one.milter.folder / "state/journal.db") as journal:
+        with sqlite3.connect(one.site.root / "state-sidecar/journal.db") as journal:
             assert journal.execute("SELECT count(*) FROM strike").fetchone()[0] == told
 
 

@@ -62,9 +62,9 @@ def begin(
 ) -> Kit:  # fmt: skip
     """Begin a life of the sidecar at this place."""
     (root / "spool").mkdir(exist_ok=True)
-    (root / "state").mkdir(exist_ok=True)
+    (root / "state-sidecar").mkdir(exist_ok=True)
     adapter = Spool(Site(spool=(str(root / "spool"),)))
-    journal = Journal(root / "state", step)
+    journal = Journal(root / "state-sidecar", step)
     directory = str(root / "spool" / "forebay-aside")
     aside = Aside(journal, adapter, directory, lambda _: None, step)
     withholding = Withholding(journal, adapter, directory, step)

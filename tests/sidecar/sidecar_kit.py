@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from forebay.api.process import is_alive
 from forebay.api.router import Site as AdapterSite
 from forebay.sidecar.claimpage import ClaimPage
+from forebay.sidecar.clerk import Owner
 from forebay.sidecar.enforce import own_name
 from forebay.sidecar.journal import Entry, Journal
 from forebay.sidecar.limits import cgroup
@@ -99,7 +100,7 @@ class Site:
 
     def holders(self, name: str) -> list[int]:
         """The live workers that hold a message (by the sidecar's record of claims)."""
-        page = ClaimPage(self.root / "run" / "claims")
+        page = ClaimPage(self.root / "state-sidecar" / "claims")
         found = []
         for claim in page.left():
             path = Path(claim.path)
@@ -110,7 +111,7 @@ class Site:
     def record(self, name: str) -> tuple[str, int, int]:
         """What the journal has against a message in the queue: state, strikes, losses."""
         adapter = ZMailer(AdapterSite(spool=(str(self.office),)))
-        journal = Journal(self.root / "state")
+        journal = Journal(self.root / "state-sidecar")
         for path in adapter.paths():
             message = adapter.message(path)
             if message and f"<{name}@" in Path(path).read_text("latin-1"):
@@ -189,9 +190,11 @@ class Site:
 
     def entries(self, *states: str) -> list[Entry]:
         """The journal's entries."""
-        journal = Journal(self.root / "state")
-        found = journal.entries(*states)
-        journal.close()
+        state = self.root / "state-sidecar"
+        with Owner(state)():  # the journal is opened by nobody else
+            journal = Journal(state)
+            found = journal.entries(*states)
+            journal.close()
         return found
 
     def aside_names(self) -> list[str]:
@@ -213,7 +216,7 @@ class Site:
     def kills_by(self, kinds: Iterable[str]) -> Counter[str]:
         """How many strikes there are of each kind of message, by the name that its Message-ID begins with."""
         found: Counter[str] = Counter(dict.fromkeys(kinds, 0))
-        journal = Journal(self.root / "state")
+        journal = Journal(self.root / "state-sidecar")
         aside = {entry.identity: entry.aside for entry in journal.entries("aside")}
         for (identity,) in journal._read("SELECT identity FROM strike"):
             if identity in aside:

@@ -163,7 +163,7 @@ def test_a_locked_journal_stops_nobody(sites: Callable[..., Site]) -> None:
     """While somebody else locks the journal mail goes on, loudly; the strikes are stored when it is free again."""
     site = sites("new")
     site.start()
-    other = sqlite3.connect(site.root / "state" / NAME, isolation_level=None)
+    other = sqlite3.connect(site.root / "state-sidecar" / NAME, isolation_level=None)
     other.execute("BEGIN EXCLUSIVE")
     site.put("killer", "crash")
     site.wait(lambda: "could not be stored" in site.log())
@@ -178,7 +178,7 @@ def test_a_journal_that_is_gone_is_made_anew(sites: Callable[..., Site]) -> None
     """Somebody removes the file: mail goes on, and killers are still set aside."""
     site = sites("new")
     site.start()
-    for each in (site.root / "state").glob(f"{NAME}*"):
+    for each in (site.root / "state-sidecar").glob(f"{NAME}*"):
         each.unlink()
     site.put("killer", "crash")
     site.put("good")

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import TYPE_CHECKING, ClassVar, Final
 
+from forebay import files
 from forebay.api.process import Process, has_lock, is_alive, opened, process, state, waits_for_lock
 from forebay.message.envelope import Envelope
 
@@ -40,6 +41,7 @@ __all__ = [
     "is_alive",
     "opened",
     "process",
+    "start_of",
     "state",
     "waits_for_lock",
 ]
@@ -50,6 +52,12 @@ ASIDE: Final = "forebay-aside"
 """The directory of what was set aside, in the spool; no adapter takes what lies there for a message."""
 _IDENTITY: Final = struct.Struct(">QQqQ")
 _MOST_READ: Final = 1 << 20
+
+
+def start_of(path: str) -> bytes:
+    """The start of a message, at most a mebibyte. Raises OSError, also for what is no regular file."""
+    with os.fdopen(files.open_regular(path), "rb") as file:
+        return file.read(_MOST_READ)
 
 
 class Confidence(IntEnum):
@@ -205,8 +213,7 @@ class Adapter:
 
     def read(self, path: str) -> Reading:
         """The envelope, where the file has one, and the start of the message. Raises OSError."""
-        with open(path, "rb") as file:
-            return Reading(Envelope(), file.read(_MOST_READ))
+        return Reading(Envelope(), start_of(path))
 
     def place(self, original: str, status: os.stat_result) -> str:
         """The path under which a message, with this status, is put back into the queue for the router to take."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import getpass
 from importlib.metadata import version
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -80,5 +79,5 @@ def _reset(config: Config) -> int:
     from forebay.sidecar import requests
     from forebay.sidecar.journal import Journal
 
-    requests.ask(Journal(Path(config.milter.state)), requests.RESET, "", getpass.getuser())
+    requests.ask(Journal(config.private_state), requests.RESET, "", getpass.getuser())
     return 0

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -24,26 +23,35 @@ _WAIT_SECONDS = 10.0
 def known(path: str | None, ids: Iterable[str]) -> list[str]:
     """Those ids that this host's own journal knows, in full; nothing where there is none, or it is closed to us."""
     from forebay import config as configuration
+    from forebay.sidecar.clerk import Owner
     from forebay.sidecar.journal import NAME, Journal
 
-    state = Path(configuration.load(path).milter.state)
+    state = configuration.load(path).private_state
     if not os.access(state / NAME, os.R_OK | os.W_OK):
         return []
-    journal = Journal(state)
-    try:
-        return [each for each in ids if journal.entry(each)]
-    finally:
-        journal.close()
+    with Owner(state)():
+        journal = Journal(state)
+        try:
+            return [each for each in ids if journal.entry(each)]
+        finally:
+            journal.close()
 
 
 def request(path: str | None, kind: str, ids: Sequence[str], person: str) -> int:
     """Ask the live sidecar, and wait for the outcomes; how many were not carried out."""
     from forebay import config as configuration
+    from forebay.sidecar.clerk import Owner
+
+    config = configuration.load(path)
+    with Owner(config.private_state)():
+        return _request(path, config, kind, ids, person)
+
+
+def _request(path: str | None, config: Config, kind: str, ids: Sequence[str], person: str) -> int:
     from forebay.sidecar import requests
     from forebay.sidecar.journal import Journal
 
-    config = configuration.load(path)
-    journal = Journal(Path(config.milter.state))
+    journal = Journal(config.private_state)
     asked = {requests.ask(journal, kind, each, person): each for each in ids}
     until = time.monotonic() + _WAIT_SECONDS
     failed = 0
@@ -63,7 +71,7 @@ def _carry_out_here(path: str | None, config: Config, journal: Journal) -> bool:
     from forebay.sidecar.aside import Aside
 
     try:
-        held = statusfile.lock(Path(config.milter.state))
+        held = statusfile.lock(config.private_state)
     except UnavailableError:
         return False
     try:

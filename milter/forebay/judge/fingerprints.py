@@ -11,6 +11,7 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
+from forebay import files
 from forebay.config import Policy
 from forebay.errors import ConfigError
 from forebay.judge.discovery import discover
@@ -59,9 +60,8 @@ def write(state: Path, snapshot: Snapshot) -> None:
         for kind, known in (("exact", snapshot.exact), ("shape", snapshot.shape))
         for digest, expires in known.items()
     ]
-    new = state / f".{NAME}.new"
-    new.write_text(json.dumps({"at": snapshot.at, "full": snapshot.is_full, "fingerprints": rows}) + "\n", "ascii")
-    new.replace(state / NAME)
+    said = {"at": snapshot.at, "full": snapshot.is_full, "fingerprints": rows}
+    files.replace(state / NAME, json.dumps(said).encode("ascii") + b"\n")
 
 
 def read(state: Path) -> Snapshot:

@@ -10,8 +10,10 @@ import logging
 import os
 import time
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from forebay import files
 from forebay.api.router import Message
 from forebay.logs import LOGGER, printable
 from forebay.sidecar import moves
@@ -160,11 +162,7 @@ def _message(entry: Entry) -> Message:
 
 def _write(path: str, text: bytes) -> None:
     """Write the evidence beside the message; without an fsync, since the journal has it as well."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    try:
-        os.write(descriptor, text)
-    finally:
-        os.close(descriptor)
+    files.replace(Path(path), text)
 
 
 def _status(path: str) -> os.stat_result | None:

@@ -12,6 +12,8 @@ import struct
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from forebay import files
+
 if TYPE_CHECKING:
     from forebay.sidecar.worker import Worker
 
@@ -37,7 +39,7 @@ class ClaimPage:
 
     def __init__(self, path: Path) -> None:
         boot = Path("/proc/sys/kernel/random/boot_id").read_bytes().strip()
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        descriptor = files.open_own(path)
         try:
             os.ftruncate(descriptor, (_SLOTS + 1) * _SIZE)
             self._bytes = mmap.mmap(descriptor, (_SLOTS + 1) * _SIZE)

@@ -105,9 +105,9 @@ def mirror_turns(config: Config) -> Callable[[], None]:
     mirrors: list[Mirror] = []
 
     def turn() -> None:
-        if not mirrors and (state / NAME).exists():
+        if not mirrors and (config.private_state / NAME).exists():
             adapter, _ = make_adapter(config.router)
-            mirrors.append(Mirror(config, Journal(state), store, adapter, as_user))
+            mirrors.append(Mirror(config, Journal(config.private_state), store, adapter, as_user))
         for each in mirrors:
             each.turn()
 
@@ -121,8 +121,8 @@ def hands_turns(config: Config) -> Callable[[], None]:
     made: list[Hands] = []
 
     def turn() -> None:
-        if not made and (state / NAME).exists():
-            made.append(hands_of(config, store, JournalSpool(Journal(state)), as_user))
+        if not made and (config.private_state / NAME).exists():
+            made.append(hands_of(config, store, JournalSpool(Journal(config.private_state)), as_user))
         (made[0] if made else hands_of(config, store, None, as_user)).turn()
 
     return turn
@@ -178,7 +178,8 @@ def _alone(config: Config, is_over: Callable[[], bool]) -> bool:
     The lock is kept open by both processes, so that the last of them to end gives it back.
     """
     flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-    descriptor = os.open(Path(config.milter.state, LOCK), flags, 0o600)
+    config.private_state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    descriptor = os.open(config.private_state / LOCK, flags, 0o600)
     while not is_over():
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -197,7 +198,7 @@ def hands_of(
     more = {"as_user": as_user} if as_user else {}
     return Hands(
         host_of(config), store or Store.of(config), Records(state / records.DIRECTORY), state.stat().st_uid,
-        Ledger(state), queues_of(config), spool, **more,  # type: ignore[arg-type]  # a context, or nothing
+        Ledger(config.private_state), queues_of(config), spool, **more,  # type: ignore[arg-type]  # a context, or nothing
     )  # fmt: skip
 
 

@@ -11,6 +11,7 @@ import sqlite3
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from forebay import files
 from forebay.errors import ForebayError
 
 if TYPE_CHECKING:
@@ -216,6 +217,7 @@ class Journal:
             if status and (status.st_dev, status.st_ino) == self._file:
                 return self._connection
             self.close()
+        files.check_own_directory(self._path.parent)
         is_new = not self._path.exists()
         connection = sqlite3.connect(self._path, timeout=_WAIT_MS / 1000, isolation_level=None)
         connection.execute("PRAGMA journal_mode = WAL")

@@ -10,7 +10,6 @@ import logging
 import sqlite3
 import time
 from contextlib import closing, suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
@@ -60,7 +59,7 @@ class Mirror:
         self._config = config
         self._host = host_of(config)
         self._journal = journal
-        self._path = Path(config.milter.state) / NAME
+        self._path = config.private_state / NAME
         self._store = store
         self._adapter = adapter
         self._as_user = as_user

@@ -11,7 +11,10 @@ import ctypes
 import errno
 import os
 import shutil
+import stat
 from typing import TYPE_CHECKING, Final
+
+from forebay import files
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,6 +23,7 @@ Point = "Callable[[str], None]"
 _LIBC: Final = ctypes.CDLL(None, use_errno=True)
 _AT_FDCWD: Final = -100
 _NOREPLACE: Final = 1
+_PIECE: Final = 1 << 20
 
 
 def nothing(_: str) -> None:
@@ -41,10 +45,11 @@ def move(source: str, target: str, step: Callable[[str], None] = nothing) -> Non
 
 
 def make_directory(path: str) -> None:
-    """A directory for us alone, made durable. Raises OSError."""
+    """A directory for us alone, made durable. Raises OSError, also for one in which others may write."""
     with contextlib.suppress(FileExistsError):
         os.mkdir(path, 0o700)
         sync_directory(os.path.dirname(path))
+    files.check_own_directory(path)
 
 
 def remove(path: str) -> None:
@@ -77,19 +82,20 @@ def rename(source: str, target: str) -> None:
 
 
 def _copy(source: str, target: str, step: Callable[[str], None]) -> None:
+    """All by descriptors: a name in the spool may be made to mean another file meanwhile."""
     folder, _, name = target.rpartition("/")
     temporary = f"{folder}/.{name}.copy"
     step("copy")
-    shutil.copyfile(source, temporary, follow_symlinks=False)
-    status = os.lstat(source)
-    os.chown(temporary, status.st_uid, status.st_gid)
-    os.chmod(temporary, status.st_mode & 0o7777)
-    os.utime(temporary, ns=(status.st_atime_ns, status.st_mtime_ns))
-    descriptor = os.open(temporary, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(temporary)  # of an earlier life
+    with os.fdopen(files.open_regular(source), "rb") as old, os.fdopen(files.make(temporary), "wb") as new:
+        shutil.copyfileobj(old, new, _PIECE)
+        new.flush()
+        status = os.fstat(old.fileno())
+        os.fchown(new.fileno(), status.st_uid, status.st_gid)
+        os.fchmod(new.fileno(), stat.S_IMODE(status.st_mode))
+        os.utime(new.fileno(), ns=(status.st_atime_ns, status.st_mtime_ns))
+        os.fsync(new.fileno())
     step("copied")
     rename(temporary, target)
     sync_directory(folder)

@@ -66,7 +66,7 @@ class Service:
         step: Callable[[str], None] = nothing,
     ) -> None:  # fmt: skip
         router, own = config.router, config.sidecar
-        state = Path(config.milter.state)
+        state = config.private_state
         self._config, self._adapter, self._command = config, adapter, command
         self._runtime = Path(config.milter.runtime)
         self._lock = statusfile.lock(state)
@@ -171,9 +171,9 @@ class Service:
     def _claim_page(self) -> ClaimPage | None:
         try:
             self._runtime.mkdir(mode=0o755, parents=True, exist_ok=True)
-            return ClaimPage(self._runtime / "claims")
+            return ClaimPage(self._config.private_state / "claims")
         except OSError as error:
-            self._why.append(f"no record of claims in {self._runtime}: {error.strerror}")
+            self._why.append(f"no record of claims in {self._config.private_state}: {error.strerror}")
             return None
 
     def _listen(self) -> None:

@@ -9,6 +9,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
+from forebay import files
 from forebay.api.process import is_alive
 from forebay.errors import FileError, RightsError, UnavailableError
 
@@ -24,17 +25,18 @@ def lock(state: Path) -> int:
     """Take the lock, and keep its descriptor. Raises UnavailableError where a live sidecar has it."""
     try:
         state.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = os.open(state / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except PermissionError:
-        raise RightsError(f"milter.state: {state}: this user may not write there") from None
+        files.check_own_directory(state)
+        descriptor = files.open_own(state / LOCK)
+    except PermissionError as error:
+        raise RightsError(f"sidecar.state: {state}: {error.strerror}") from None
     except OSError as error:
-        raise FileError(f"milter.state: {state}: {error.strerror}") from None
+        raise FileError(f"sidecar.state: {state}: {error.strerror}") from None
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         os.close(descriptor)
         raise UnavailableError(
-            f"milter.state: {state} is served by another forebay sidecar; end that one first"
+            f"sidecar.state: {state} is served by another forebay sidecar; end that one first"
         ) from None
     return descriptor
 
@@ -46,11 +48,8 @@ def unlock(descriptor: int) -> None:
 
 def write(runtime: Path, status: dict[str, Any]) -> None:
     """Replace the file as a whole; nothing is raised."""
-    new = runtime / f".{NAME}.new"
     with suppress(OSError):
-        new.write_text(json.dumps(status) + "\n", "ascii")
-        new.chmod(0o644)
-        new.replace(runtime / NAME)
+        files.replace(runtime / NAME, json.dumps(status).encode("ascii") + b"\n", 0o644)
 
 
 def read(runtime: Path) -> dict[str, Any] | None:

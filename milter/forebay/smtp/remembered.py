@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Final
 
+from forebay import files
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -32,7 +34,5 @@ def load(state: Path) -> list[Pair]:
 def add(state: Path, pair: Pair) -> None:
     """Remember one more. Raises OSError where the file cannot be written."""
     known = [each for each in load(state) if each != pair]
-    new = state / f".{NAME}.new"
-    new.write_text(json.dumps([*known, pair][-MOST:]) + "\n", "ascii")
-    new.chmod(0o644)  # the state directory is closed to others; the workers are not the supervisor's user
-    new.replace(state / NAME)
+    # The state directory is closed to others; the workers are not the supervisor's user.
+    files.replace(state / NAME, json.dumps([*known, pair][-MOST:]).encode("ascii") + b"\n", 0o644)

@@ -8,8 +8,10 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
+from forebay import files
 from forebay.errors import FileError, RightsError, UnavailableError
 
 if TYPE_CHECKING:
@@ -22,7 +24,7 @@ LOCK: Final = "milter.lock"
 def lock(runtime: Path) -> int:
     """Take the lock, and keep its descriptor open. Raises UnavailableError where a live supervisor has it."""
     try:
-        descriptor = os.open(runtime / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        descriptor = os.open(runtime / LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
     except PermissionError:
         raise RightsError(f"milter.runtime: {runtime}: this user may not write there") from None
     except OSError as error:
@@ -55,13 +57,8 @@ def is_live(runtime: Path) -> bool:
 
 def write(runtime: Path, status: dict[str, Any]) -> None:
     """Replace the file as a whole. A full disk must not stop the mail, so nothing is raised."""
-    new = runtime / f".{NAME}.new"
-    try:
-        new.write_text(json.dumps(status) + "\n", "ascii")
-        new.chmod(0o644)
-        new.replace(runtime / NAME)
-    except OSError:
-        pass
+    with suppress(OSError):
+        files.replace(runtime / NAME, json.dumps(status).encode("ascii") + b"\n", 0o644)
 
 
 def read(runtime: Path) -> dict[str, Any] | None:

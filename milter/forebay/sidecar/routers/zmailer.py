@@ -22,6 +22,7 @@ from forebay.api.router import (
     Site,
     has_lock,
     opened,
+    start_of,
     waits_for_lock,
 )
 
@@ -33,7 +34,6 @@ _ROUTER: Final = re.compile(r"router\d?")
 _FOLDER: Final = re.compile(r"[A-Z]")
 _OWN: Final = ("public", "queue", "transport", "deferred", "postman")
 _MOST_ENVELOPE: Final = 1 << 18
-_MOST_READ: Final = 1 << 20
 _RECIPIENTS: Final = 1000
 
 
@@ -107,8 +107,7 @@ class ZMailer(Adapter):
         return list(found.values())
 
     def read(self, path: str) -> Reading:
-        with open(path, "rb") as file:
-            return parse(file.read(_MOST_READ))
+        return parse(start_of(path))
 
     def place(self, original: str, status: os.stat_result) -> str:
         """Into the router's directory under the plain inode number: one rename, as its own protocol ends."""
