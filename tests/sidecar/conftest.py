@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+import tempfile
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,16 +16,23 @@ from sidecar.sidecar_kit import Site, groups
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
 
 @pytest.fixture
-def sites(tmp_path: Path) -> Iterator[Callable[..., Site]]:
+def site_root() -> Iterator[Path]:
+    """A directory that every user may pass through: pytest closes its own, whenever it starts anywhere on the machine."""
+    with tempfile.TemporaryDirectory(prefix="forebay-", ignore_cleanup_errors=True) as root:
+        Path(root).chmod(0o755)
+        yield Path(root)
+
+
+@pytest.fixture
+def sites(site_root: Path) -> Iterator[Callable[..., Site]]:
     """Makes sites; ends their sidecars and routers afterwards, and removes their groups."""
     made: list[Site] = []
 
     def make(style: str = "open", workers: int = 4, **settings: object) -> Site:
-        site = Site(tmp_path, style, workers, **settings)
+        site = Site(site_root, style, workers, **settings)
         made.append(site)
         return site
 
@@ -31,7 +40,7 @@ def sites(tmp_path: Path) -> Iterator[Callable[..., Site]]:
     for site in made:
         with suppress(ProcessLookupError):
             site.stop()
-    clean_up(tmp_path)
+    clean_up(site_root)
     for site in made:
         if site.router:
             site.router.wait(10)

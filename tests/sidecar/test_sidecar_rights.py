@@ -27,8 +27,6 @@ def delegate(site: Site) -> None:
     base.mkdir()
     for path in (base, *base.iterdir(), site.root, *site.root.rglob("*")):
         os.chown(path, NOBODY, NOBODY)
-    for parent in site.root.parents[:2]:
-        parent.chmod(0o755)
 
 
 @pytest.mark.parametrize("style", ["single", "old"])
