@@ -54,7 +54,7 @@ class RouterShow:
 
     def __init__(self, terminal: Terminal, folder: Path) -> None:
         self._terminal = terminal
-        self.spool, self.delivered = folder / "spool", folder / "delivered"
+        self.spool, self.delivered = folder / "spool", folder / "routed"
         self.config, self.log_file = folder / "sidecar.toml", folder / "sidecar.log"
         self.metrics = f"http://127.0.0.1:{free_port()}/metrics"
         self._status = folder / "run" / "sidecar.json"
@@ -67,12 +67,12 @@ class RouterShow:
         """Put good and evil mail into the spool, and tell what became of it; how much of that was wrong."""
         line = self._terminal.line
         line("Mail that is written straight into a router's spool never meets the milter.", "bold")
-        line("Two copies of a message with 6,000 syntax errors, and good mail before and after:", indent=3)
+        line("Two copies of a message with 12,000 syntax errors, and good mail before and after:", indent=3)
         line()
         self._put("good", range(GOOD // 2))
         for copy in (1, 2):
             self._write(
-                f"killer{copy}", _HEADER.format(name="evil", id="killer") + "To: " + "[[] " * 3000 + "\n\nbye\n"
+                f"killer{copy}", _HEADER.format(name="evil", id="killer") + "To: " + "[[] " * 6000 + "\n\nbye\n"
             )
         self._put("good", range(GOOD // 2, GOOD))
         until = time.monotonic() + _PATIENCE

@@ -14,12 +14,13 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
+import pwd
 import signal
 import subprocess
 import sys
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -98,6 +99,15 @@ class Owner:
             os.setegid(0)
 
 
+def make_state(state: Path, user: str) -> None:
+    """The milter's state directory, where there is none yet: it belongs to the milter's user, if there is one."""
+    with suppress(FileExistsError):
+        state.mkdir(mode=0o700, parents=True)
+        with suppress(KeyError, PermissionError):
+            entry = pwd.getpwnam(user)
+            os.chown(state, entry.pw_uid, entry.pw_gid, follow_symlinks=False)
+
+
 def mirror_turns(config: Config) -> Callable[[], None]:
     """What the process does that tells the store what the journal says."""
     state, store = Path(config.milter.state), Store.of(config)
@@ -146,6 +156,7 @@ def go_on(turn: Callable[[], None], interval: float, is_over: Callable[[], bool]
 def run(config: Config) -> int:
     """Run both processes until SIGTERM or SIGINT, until the sidecar is gone, or until one of them ends."""
     parent = os.getppid()
+    make_state(Path(config.milter.state), config.milter.user)
     over: list[int] = []
     for each in (signal.SIGTERM, signal.SIGINT):
         signal.signal(each, lambda number, _: over.append(number))
