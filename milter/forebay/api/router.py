@@ -284,6 +284,10 @@ class Adapter:
         """Half-written files that a dead worker left, which nobody but it would have finished."""
         return []
 
+    def abandoned(self) -> list[str]:
+        """Half-written files of workers that ended before anybody saw them; nobody will finish them."""
+        return []
+
     def stuck(self) -> list[str]:
         """Files that the router will never look at again, for a person to see."""
         return []
