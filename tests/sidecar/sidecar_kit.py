@@ -87,6 +87,8 @@ class Site:
         if user is not None:  # no right but that to reach this Python, wherever it is
             command = ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups", "--inh-caps=+dac_read_search",
                        "--ambient-caps=+dac_read_search", "--bounding-set=-all,+dac_read_search", *command]  # fmt: skip
+            if unit(self.root).is_dir():  # where a service manager would start it
+                command = ["sh", "-c", 'echo $$ >"$0" && exec "$@"', str(unit(self.root) / "cgroup.procs"), *command]
         with self.log_file.open("ab") as log:
             self.process = subprocess.Popen(command, env=os.environ | more, stderr=log, stdout=log)
         self.wait(lambda: "guarding" in (self.status() or {}).get("state", "") and self._is_mine(), 120)
@@ -241,12 +243,19 @@ class Site:
 
 
 def groups(root: Path) -> list[Path]:
-    """Where the sidecar of a site makes its groups: v1, v2."""
+    """Where the sidecar of a site makes its groups: v1; v2; v2 in a unit of its own, and that unit."""
     name = own_name(str(root / "state"))
     return [
         cgroup.ROOT / "memory" / cgroup.own_group("memory").lstrip("/") / name,
         cgroup.ROOT / cgroup.own_group("").lstrip("/") / name,
+        unit(root) / name,
+        unit(root),
     ]
+
+
+def unit(root: Path) -> Path:
+    """With v2, the group that a service manager delegates to a site's sidecar, where a test makes one."""
+    return cgroup.ROOT / cgroup.own_group("").lstrip("/") / f"unit-{own_name(str(root / 'state'))}"
 
 
 def _toml(value: object) -> str:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from forebay.api.router import Site as AdapterSite
+from forebay.sidecar.limits import cgroup
 from forebay.sidecar.openlog import OpenLog
 from forebay.sidecar.routers.spool import Spool
-from sidecar.sidecar_kit import groups
+from sidecar.sidecar_kit import groups, unit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,10 +23,16 @@ NOBODY = 65534
 
 
 def delegate(site: Site) -> None:
-    """Give a user the site's files and a group of its own, as systemd's Delegate= does."""
-    base = next(each for each in groups(site.root) if each.parent.is_dir() and os.access(each.parent, os.W_OK))
-    base.mkdir()
-    for path in (base, *base.iterdir(), site.root, *site.root.rglob("*")):
+    """Give a user the site's files and a group of its own, as systemd's Delegate= does: with v2 it runs in that."""
+    if (cgroup.ROOT / "cgroup.controllers").exists():
+        base = unit(site.root)
+        base.mkdir()
+        given = [base, *(base / f"cgroup.{name}" for name in ("procs", "threads", "subtree_control"))]
+    else:
+        base = groups(site.root)[0]
+        base.mkdir()
+        given = [base, *base.iterdir()]
+    for path in (*given, site.root, *site.root.rglob("*")):
         os.chown(path, NOBODY, NOBODY)
 
 
@@ -42,6 +49,23 @@ def test_an_unprivileged_user_in_a_delegated_subtree(sites: Callable[..., Site],
     assert style == "single" or "no fanotify" in site.log()
     assert site.cli("quarantine", "release", site.entries("aside")[0].id) == 0
     site.wait(lambda: len(site.entries("aside")) == 1 and len(site.entries("released")) == 1)
+
+
+def test_a_group_that_cannot_be_entered_is_not_taken(sites: Callable[..., Site]) -> None:
+    """With v2 a user who does not run where it is delegated to may start nothing there: it is told, and memory is polled.
+
+    With v1 the group's owner may.
+    """
+    site = sites("single")
+    delegate(site)
+    is_v2 = unit(site.root).is_dir()
+    if is_v2:
+        unit(site.root).rename(groups(site.root)[1])
+    site.start(user=NOBODY)
+    site.put("good", owner=NOBODY)
+    site.wait(lambda: site.delivered() == ["good"])
+    assert ("may enter" in site.log()) == is_v2
+    assert ("by rlimit" in site.log()) == is_v2
 
 
 def test_the_log_of_opens_needs_a_right(tmp_path: Path) -> None:

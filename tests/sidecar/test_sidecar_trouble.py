@@ -32,8 +32,9 @@ def workers(site: Site) -> list[int]:
 
 
 def workers_of(site: Site) -> list[int]:
-    """The same, as soon as all are there."""
-    site.wait(lambda: len(workers(site)) == site.workers)
+    """The same, as soon as all are there, and not the router's first process in place of one."""
+    first = site.router.pid if site.router else 0
+    site.wait(lambda: len(workers(site)) == site.workers and first not in workers(site))
     return workers(site)
 
 

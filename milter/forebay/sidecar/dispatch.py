@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import time
 from typing import TYPE_CHECKING, Final
 
@@ -83,7 +82,9 @@ class Dispatch:
             pid = spawn(words, lambda: self._enforcement.enter(slot), self._file_size)
         except OSError as error:
             self._broken_until = time.monotonic() + _FIRST_PAUSE
-            _log.critical("cannot start %s: %s", printable(words[0]), os.strerror(error.errno or 0))
+            _log.critical(
+                "cannot start %s: %s: %s", printable(words[0]), printable(str(error.filename)), error.strerror
+            )
             self._roster.drop(slot)
             return
         self._roster.launched(pid, slot, holding)

@@ -37,12 +37,30 @@ def enforcement(router: Router, wanted: str, limits: Bounds, state: str) -> tupl
             if way == "rlimit":
                 return Rlimits(limits), why
             find = _base_v2 if way == "cgroup-v2" else _base_v1
-            base = find(router.cgroup, own_name(state))
+            base = _entered(find(router.cgroup, own_name(state)), router)
             make = CgroupV2 if way == "cgroup-v2" else CgroupV1
             return make(base, limits, router.limits.total), why
         except OSError as error:
             why.append(f"no {way}: {error.strerror or error}{f': {error.filename}' if error.filename else ''}")
     raise UnavailableError(f"sidecar.limits: {'; '.join(why)}")
+
+
+def _entered(base: Path, router: Router) -> Path:
+    """A group of our own, where a child of ours can enter it: with v2 that needs a right to the group above us both."""
+    if router.cgroup:
+        return base  # that of the router's unit: whoever is to run in it was started there
+    cgroup.make(base / cgroup.ROUTER)
+    pid = os.fork()
+    if pid == 0:
+        try:
+            (base / cgroup.ROUTER / "cgroup.procs").write_text("0", "ascii")
+            os._exit(0)
+        except OSError as error:
+            os._exit(error.errno or 1)
+    failed = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    if failed:
+        raise OSError(failed, f"no process of this user may enter {base}: {os.strerror(failed)}")
+    return base
 
 
 def own_name(state: str) -> str:

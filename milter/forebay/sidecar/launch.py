@@ -103,7 +103,7 @@ class Launched:
         try:
             self._roster.main = spawn(self._command, self._enforcement.enter_router, self._file_size)
         except OSError as error:
-            _log.critical("the router cannot be started: %s: %s", printable(self._command[0]), error.strerror)
+            _log.critical("the router cannot be started: %s: %s", printable(str(error.filename)), error.strerror)
             return
         self._enforcement.started(self._roster.main)
         self._meter.up.set(1)

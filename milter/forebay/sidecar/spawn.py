@@ -14,14 +14,17 @@ _RESET = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGTERM, signal.SIGINT, signal.
 
 
 def spawn(command: Sequence[str], enter: Callable[[], None], file_size: int) -> int:
-    """Start a program; its pid. `enter` is called in the child, before. Raises OSError where it cannot be executed."""
+    """Start a program; its pid. `enter` is called in the child, before.
+
+    Raises OSError with the name of what could not be had: a group's file, or the program.
+    """
     reader, writer = os.pipe2(os.O_CLOEXEC)
     pid = os.fork()
     if pid == 0:
         try:
             become(command, enter, file_size)
         except OSError as error:
-            os.write(writer, b"%d" % (error.errno or 0))
+            os.write(writer, b"%d %s" % (error.errno or 0, os.fsencode(error.filename or command[0])))
         finally:
             os._exit(127)
     os.close(writer)
@@ -29,7 +32,8 @@ def spawn(command: Sequence[str], enter: Callable[[], None], file_size: int) -> 
         failed = answer.read()
     if failed:
         os.waitpid(pid, 0)
-        raise OSError(int(failed), os.strerror(int(failed)), command[0])
+        number, _, name = failed.partition(b" ")
+        raise OSError(int(number), os.strerror(int(number)), os.fsdecode(name))
     return pid
 
 
