@@ -91,7 +91,7 @@ class Site:
                 command = ["sh", "-c", 'echo $$ >"$0" && exec "$@"', str(unit(self.root) / "cgroup.procs"), *command]
         with self.log_file.open("ab") as log:
             self.process = subprocess.Popen(command, env=os.environ | more, stderr=log, stdout=log)
-        self.wait(lambda: "guarding" in (self.status() or {}).get("state", "") and self._is_mine(), 120)
+        self.wait(lambda: "guarding" in (self.status() or {}).get("state", "") and self._is_mine())
 
     def launch_router(self) -> None:
         """Start the router as its own unit would: by the launcher, in its group, beside the sidecar."""
@@ -227,7 +227,7 @@ class Site:
         journal.close()
         return found
 
-    def wait(self, condition: Any, seconds: float = 120) -> None:
+    def wait(self, condition: Any, seconds: float = 300) -> None:
         """Wait until something holds; a failure shows the log."""
         until = time.monotonic() + seconds
         while not condition():
