@@ -118,6 +118,7 @@ class Aside:
 
     def release(self, entry: Entry) -> bool:
         """Put an entry's message back where the router takes it up. False: later again."""
+        status = _status(entry.aside)
         try:
             self._step("put back")
             self._adapter.put_back(_message(entry), entry.original, entry.aside, self._move)
@@ -128,9 +129,18 @@ class Aside:
             _log.error("cannot release %s: %s", entry.id, error)
             return False
         self._step("outcome")
+        if status:
+            self._follow(entry, status)
         self._outcome(entry, "released")
         _log.warning("released: %s: %s", entry.id, printable(entry.original))
         return self._forget_evidence(entry)
+
+    def _follow(self, entry: Entry, status: os.stat_result) -> None:
+        """What came from another file system is a copy, with another identity: the pass is for that one."""
+        there = self._adapter.message(self._adapter.place(entry.original, status))
+        if there and there.identity != entry.identity:
+            with self._journal.change() as db:
+                db.execute("UPDATE OR REPLACE pass SET identity = ? WHERE entry = ?", (there.identity, entry.id))
 
     def delete(self, entry: Entry) -> bool:
         """Remove an entry's message for good."""

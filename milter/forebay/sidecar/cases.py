@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from forebay.api.router import Message
 from forebay.logs import LOGGER, printable
+from forebay.sidecar.docket import add_strike, know
 from forebay.sidecar.journal import JournalError
 from forebay.sidecar.verdict import LOSSES, Verdict
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from forebay.sidecar.fuse import Fuse
     from forebay.sidecar.journal import Journal, Record, Withheld
     from forebay.sidecar.metering import Meter
+    from forebay.sidecar.published import Published
     from forebay.sidecar.withhold import Withholding
 
 _log = logging.getLogger(LOGGER)
@@ -61,6 +63,7 @@ class Cases:
         withholding: Withholding,
         meter: Meter,
         is_held: Callable[[Message], bool],
+        published: Published | None = None,
     ) -> None:
         self._rules = rules
         self._journal = journal
@@ -71,6 +74,7 @@ class Cases:
         self._withholding = withholding
         self._meter = meter
         self._is_held = is_held
+        self._published = published
         self._unstored: list[tuple[Holding, Verdict, dict[str, object]]] = []
         self._on_trial = b""
         self._hot: dict[bytes, bool] = {}
@@ -88,32 +92,37 @@ class Cases:
         self._meter.fuse(blown=bool(self.fuse.blown))
         self._hot = self._journal.hot(time.time() - HOT_SECONDS)
 
-    def strike(self, culprit: Holding, verdict: Verdict, evidence: dict[str, object]) -> None:
-        """Lay a worker's end to a message; convict it, or let it run once more."""
+    def strike(self, culprit: Holding, verdict: Verdict, evidence: dict[str, object], *, again: bool = False) -> None:
+        """Lay a worker's end to a message; convict it, or let it run once more. `again`: it could not be stored before."""
+        if not again:
+            self._meter.struck(verdict)
         try:
-            self._strike(culprit, verdict, evidence)
+            self._strike(culprit, verdict, evidence, again=again)
         except JournalError as error:
             _log.critical("a strike could not be stored, and is kept in memory until it can: %s", error)
             self._meter.journal_failed()
             if len(self._unstored) < 1000:
                 self._unstored.append((culprit, verdict, evidence))
 
-    def _strike(self, culprit: Holding, verdict: Verdict, evidence: dict[str, object]) -> None:
+    def _strike(self, culprit: Holding, verdict: Verdict, evidence: dict[str, object], *, again: bool) -> None:
         message, now = culprit.message, time.time()
         examined = self._examiner.examine(message)
         key = _key(examined.exact, examined.shape, message.identity)
         evidence |= {"cause": verdict.value, "confidence": culprit.confidence.word, "source": culprit.source}
-        self._meter.struck(verdict)
         was_blown = self.fuse.blown
-        self.fuse.ended(key, now)
+        if not again:
+            self.fuse.ended(key, now)
         if self._rules.observe:
             _log.warning("observed: %s: would be a strike: %s", verdict.value, printable(message.path))
             return
         if self.fuse.blown:
             self._blown(was_blown)
             return
+        known = self._journal.record(message.identity) if again else None
+        if known and known.state != "struck":
+            return  # what came of it was decided by others of its deaths
         with self._journal.change() as db:
-            strikes = _add_strike(db, culprit, verdict, examined, evidence, now)
+            strikes = add_strike(db, culprit, verdict, examined, evidence, now)
             convicted = strikes >= self._rules.strikes and self.fuse.allows(key, now)
             if convicted:
                 self._convict(db, message, examined, verdict.value, culprit.confidence.word, evidence, now)
@@ -129,7 +138,18 @@ class Cases:
             self._blown(was_blown)
         self._hot |= dict.fromkeys(examined.digests, convicted)
         self.generation += 1
-        self._aside.settle()
+        self._move()
+
+    def _move(self) -> None:
+        """Move what is convicted: now, or where that cannot be stored, later. What was stored before stays so."""
+        try:
+            self._aside.settle()
+        except JournalError as error:
+            self._failed(error)
+
+    def _failed(self, error: JournalError) -> None:
+        _log.error("%s", error)
+        self._meter.journal_failed()
 
     def _convict(
         self, db: sqlite3.Connection, message: Message, examined: Examined, cause: str, confidence: str,
@@ -155,7 +175,7 @@ class Cases:
         message = culprit.message
         try:
             with self._journal.change() as db:
-                _know(db, message, Verdict.LOST.value, self._examiner.examine(message), time.time())
+                know(db, message, Verdict.LOST.value, self._examiner.examine(message), time.time())
                 db.execute("UPDATE message SET losses = losses + 1 WHERE identity = ?", (message.identity,))
                 losses = db.execute("SELECT losses FROM message WHERE identity = ?", (message.identity,)).fetchone()[0]
         except JournalError as error:
@@ -169,61 +189,83 @@ class Cases:
         """A worker held several messages when it died: none is struck; they are withheld, and let back one by one."""
         if self._rules.observe or self.fuse.blown:
             return
-        for each in holdings:
-            if self._journal.record(each.message.identity) is None or each.message.identity != self._on_trial:
-                self._withholding.withhold(each.message, SUSPECT)
+        try:
+            for each in holdings:
+                if self._journal.record(each.message.identity) is None or each.message.identity != self._on_trial:
+                    self._withholding.withhold(each.message, SUSPECT)
+        except JournalError as error:
+            self._failed(error)
 
     def look_for_copies(self, paths: Iterable[str]) -> None:
         """Take aside what has the fingerprint of something convicted; withhold what has that of something struck."""
-        if self._rules.observe or self.fuse.blown or not self._hot:
-            return
-        for path in paths:
-            message = self._adapter.message(path)
-            if not message or self._adapter.claimant(path) or self._is_held(message):
-                continue
-            examined = self._examiner.examine(message)
-            found = [digest for digest in examined.digests if digest in self._hot]
-            if not found or self._journal.has_pass(message.identity) or self._journal.record(message.identity):
-                continue
-            if any(self._hot[digest] for digest in found):
-                self._take_copy(message, examined)
-            else:
-                self._withholding.withhold(message, f"{COPY}:{found[0].hex()}")
+        try:
+            for path in paths if self.is_hot else ():
+                message = self._adapter.message(path)
+                if message and not self._adapter.claimant(path) and not self._is_held(message):
+                    self._compare(message, self._examiner.examine(message))
+        except JournalError as error:
+            self._failed(error)
 
-    def _take_copy(self, message: Message, examined: Examined, original: str = "") -> None:
+    def _compare(self, message: Message, examined: Examined) -> None:
+        found = [digest for digest in examined.digests if digest in self._hot]
+        kind = self.kind_known(message, examined)
+        if not found and not kind:
+            return
+        if self._journal.record(message.identity) or self.is_released(message):
+            return
+        if kind:
+            self._take_copy(message, examined, {"matched": kind})
+        else:
+            self._withholding.withhold(message, f"{COPY}:{found[0].hex()}")
+
+    def kind_known(self, message: Message, examined: Examined) -> str:
+        """Which of its fingerprints is that of something convicted, here or elsewhere: as a text, else nothing."""
+        for name, digest in (("shape", examined.shape), ("exact", examined.exact)):
+            if digest and self._hot.get(digest):
+                return f"{name} {digest.hex()[:12]}"
+        return self._published.matches(examined, message.identity) if self._published else ""
+
+    def is_released(self, message: Message) -> bool:
+        """Whether a person has let this very message go. Raises JournalError."""
+        return self._journal.has_pass(message.identity)
+
+    def refresh(self) -> None:
+        """Take in what was published meanwhile."""
+        if self._published and self._published.refresh():
+            self.generation += 1
+
+    def _take_copy(self, message: Message, examined: Examined, evidence: dict[str, object], original: str = "") -> None:
         now = time.time()
         with self._journal.change() as db:
-            _know(db, message, COPY, examined, now)
-            self._convict(db, message, examined, COPY, "certain", {"cause": COPY}, now, original)
+            know(db, message, COPY, examined, now)
+            self._convict(db, message, examined, COPY, "certain", {"cause": COPY} | evidence, now, original)
         self._meter.convicted(COPY, "certain")
-        self._aside.settle()
+        self._move()
 
     def ended_well(self) -> None:
         """A worker is done with a message."""
         self._meter.claims["done"].inc()
         self.fuse.ended(b"", time.time())
 
-    def has_killed(self, examined: Examined) -> bool:
-        """Whether a message has the fingerprint of something convicted."""
-        return any(self._hot.get(digest) for digest in examined.digests)
-
-    def hold(self, message: Message, examined: Examined, reason: str, original: str) -> bool:
-        """Set aside what the gate does not let pass; False where it is only observed, or cannot be stored."""
+    def hold(self, message: Message, examined: Examined, reason: str, original: str) -> bool | None:
+        """Set aside what the gate does not let pass; None where it is only observed, False where it stays for now."""
         if self._rules.observe:
             _log.warning("observed: the gate would hold %s: %s", printable(message.path), reason)
-            return False
+            return None
         now = time.time()
         try:
+            known = self._journal.record(message.identity)
+            if known and known.state == "convicted":
+                return False  # it could not be moved yet
             with self._journal.change() as db:
-                _know(db, message, GATE, examined, now)
+                know(db, message, GATE, examined, now)
                 evidence: dict[str, object] = {"cause": GATE, "reason": reason}
                 self._convict(db, message, examined, GATE, "certain", evidence, now, original)
-            self._aside.settle()
         except JournalError as error:
-            _log.error("%s", error)
-            self._meter.journal_failed()
-            return True  # it waits where it is: what cannot be quarantined is not let pass
+            self._failed(error)
+            return False  # what cannot be quarantined is not let pass
         self._meter.convicted(GATE, "certain")
+        self._move()
         return True
 
     def knows(self, message: Message) -> bool:
@@ -250,14 +292,15 @@ class Cases:
     @property
     def is_hot(self) -> bool:
         """Whether new messages in the spool are to be compared with what is known."""
-        return bool(self._hot) and not self._rules.observe and not self.fuse.blown
+        known = self._hot or (self._published and not self._published.is_empty)
+        return bool(known) and not self._rules.observe and not self.fuse.blown
 
     def settle(self) -> None:
         """Go on with what is open: unstored strikes, moves that failed, messages whose retry has ended, suspects."""
         try:
             unstored, self._unstored = self._unstored, []
             for each in unstored:
-                self.strike(*each)
+                self.strike(*each, again=True)
             if self.fuse.settle(time.time()):
                 _log.warning("the fuse is reset after an hour of peace")
                 self.reset_fuse()
@@ -272,8 +315,7 @@ class Cases:
                     self._acquit(record)
             self._settle_withheld()
         except JournalError as error:
-            _log.error("%s", error)
-            self._meter.journal_failed()
+            self._failed(error)
 
     def _find(self, identity: bytes, path: str) -> bool:
         return self._adapter.find(Message(path, identity, 0, 0)) is not None
@@ -319,7 +361,7 @@ class Cases:
         if not message:
             self._withholding.forget(withheld.identity)
             return
-        self._take_copy(message, self._examiner.examine(message), withheld.original)
+        self._take_copy(message, self._examiner.examine(message), {}, withheld.original)
         self._withholding.forget(withheld.identity)
 
     def _blown(self, before: float) -> None:
@@ -328,7 +370,10 @@ class Cases:
                 "the fuse has blown: so many different messages are struck that the router itself must be broken; "
                 "nothing more is moved until an hour of peace, or: forebay sidecar --reset-fuse"
             )
-            self._journal.keep("fuse", f"{self.fuse.blown} {time.time()}")
+            try:
+                self._journal.keep("fuse", f"{self.fuse.blown} {time.time()}")
+            except JournalError as error:
+                self._failed(error)  # it stays blown as long as we live
         self._meter.fuse(blown=True)
 
 
@@ -344,36 +389,3 @@ def _counts(cause: str) -> bool:
 def _key(exact: bytes | None, shape: bytes | None, identity: bytes) -> bytes:
     """What counts as one for the fuse: messages of one shape, else of one exact fingerprint, else itself."""
     return shape or exact or identity
-
-
-def _know(db: sqlite3.Connection, message: Message, cause: str, examined: Examined, now: float) -> None:
-    db.execute(
-        "INSERT INTO message (identity, path, state, exact, shape, at) VALUES (?, ?, 'struck', ?, ?, ?) "
-        "ON CONFLICT (identity) DO UPDATE SET path = excluded.path, at = excluded.at",
-        (message.identity, message.path, examined.exact, examined.shape, now),
-    )
-    for kind, digest in (("exact", examined.exact), ("shape", examined.shape)):
-        if digest:
-            db.execute(
-                "INSERT INTO fingerprint (digest, kind, cause, at) VALUES (?, ?, ?, ?) ON CONFLICT (digest) DO NOTHING",
-                (digest, kind, cause, now),
-            )
-
-
-def _add_strike(
-    db: sqlite3.Connection, culprit: Holding, verdict: Verdict, examined: Examined, evidence: dict[str, object],
-    now: float,
-) -> int:  # fmt: skip
-    """Store a strike; how many there are now against the message or one of its fingerprints."""
-    identity = culprit.message.identity
-    _know(db, culprit.message, verdict.value, examined, now)
-    db.execute("UPDATE message SET strikes = strikes + 1, state = 'struck' WHERE identity = ?", (identity,))
-    db.execute(
-        "INSERT INTO strike (identity, cause, confidence, at, evidence) VALUES (?, ?, ?, ?, ?)",
-        (identity, verdict.value, culprit.confidence.word, now, json.dumps(evidence)),
-    )
-    counts = [db.execute("SELECT strikes FROM message WHERE identity = ?", (identity,)).fetchone()[0]]
-    for digest in examined.digests:
-        db.execute("UPDATE fingerprint SET strikes = strikes + 1, at = ? WHERE digest = ?", (now, digest))
-        counts.append(db.execute("SELECT strikes FROM fingerprint WHERE digest = ?", (digest,)).fetchone()[0])
-    return int(max(counts))

@@ -42,6 +42,7 @@ class ClaimPage:
         descriptor = files.open_own(path)
         try:
             os.ftruncate(descriptor, (_SLOTS + 1) * _SIZE)
+            os.posix_fallocate(descriptor, 0, (_SLOTS + 1) * _SIZE)  # a hole on a full disk would be our end: SIGBUS
             self._bytes = mmap.mmap(descriptor, (_SLOTS + 1) * _SIZE)
         finally:
             os.close(descriptor)

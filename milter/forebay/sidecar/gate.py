@@ -9,23 +9,28 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from typing import TYPE_CHECKING, Final
 
+from forebay.judge.fingerprints import FINDING
 from forebay.logs import LOGGER, printable
 from forebay.message.finding import Action
 from forebay.sidecar import moves
+from forebay.sidecar.journal import JournalError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from forebay.api.router import Adapter, Message
     from forebay.sidecar.cases import Cases
-    from forebay.sidecar.examine import Examiner
+    from forebay.sidecar.examine import Examined, Examiner
     from forebay.sidecar.metering import Meter
 
 _log = logging.getLogger(LOGGER)
 _HELD: Final = frozenset({Action.QUARANTINE, Action.REJECT})
-_AT_ONCE: Final = 100
+_SLICE: Final = 0.02
+"""Seconds of work, after which whoever else has something to do comes first."""
+_MOST_TOLD: Final = 1000
 
 
 class Gate:
@@ -39,17 +44,16 @@ class Gate:
         self._examiner = examiner
         self._cases = cases
         self._meter = meter
+        self._told: set[str] = set()
 
     def look(self) -> bool:
-        """Deal with some of what is there; whether there may be more."""
-        done = 0
+        """Deal with some of what is there; whether there is more to be done at once."""
+        self._cases.refresh()
+        until = time.monotonic() + _SLICE
         for source, target in self._ways:
             for name in self._names(source):
-                message = self._adapter.message(f"{source}/{name}")
-                if message:
-                    self._pass(message, self._adapter.place(f"{target}/{name}", os.lstat(message.path)))
-                    done += 1
-                if done == _AT_ONCE:
+                is_done = self._deal_with(f"{source}/{name}", f"{target}/{name}")
+                if is_done and time.monotonic() > until:
                     return True
         return False
 
@@ -57,25 +61,45 @@ class Gate:
         try:
             return sorted(name for name in os.listdir(folder) if self._adapter.takes(name))
         except OSError as error:
-            _log.error("the gate cannot read %s: %s", folder, error.strerror)
+            self._tell(folder, f"the gate cannot read {printable(folder)}: {error.strerror}")
             return []
 
-    def _pass(self, message: Message, target: str) -> None:
-        reason = self._reason(message)
-        if reason and self._cases.hold(message, self._examiner.examine(message), reason, target):
-            self._meter.gate["held"].inc()
-            return
+    def _deal_with(self, path: str, target: str) -> bool:
+        """Hold a message or let it pass; False where it stays for now."""
+        message = self._adapter.message(path)
+        if message is None:
+            return False
+        examined = self._examiner.examine(message)
+        reason = self._reason(message, examined)
         try:
-            moves.rename(message.path, target)
+            target = self._adapter.place(target, os.lstat(path))
+            if reason and not self._cases.is_released(message):
+                held = self._cases.hold(message, examined, reason, target)
+                if held:
+                    self._meter.gate["held"].inc()
+                if held is not None:
+                    return held
+            moves.rename(path, target)
+        except (FileNotFoundError, JournalError):
+            return False
         except OSError as error:
-            _log.error("the gate cannot pass %s: %s", printable(message.path), error)
-            return
+            self._tell(path, f"the gate cannot pass {printable(path)}: {error.strerror}")
+            return False
+        self._told.discard(path)
         self._meter.gate["passed"].inc()
+        return True
 
-    def _reason(self, message: Message) -> str:
+    def _tell(self, path: str, text: str) -> None:
+        """Once a path: it is tried again four times a second."""
+        if path not in self._told and len(self._told) < _MOST_TOLD:
+            self._told.add(path)
+            _log.error("%s", text)
+
+    def _reason(self, message: Message, examined: Examined) -> str:
         """Why a message does not pass, in one line, or nothing."""
-        if self._cases.has_killed(self._examiner.examine(message)):
-            return "fingerprint"
+        kind = self._cases.kind_known(message, examined)
+        if kind:
+            return f"{FINDING}: this is like a message that killed a mail router ({kind})"
         verdict = self._examiner.judge(message.path)
         if verdict.action not in _HELD or not verdict.reason:
             return ""

@@ -34,6 +34,7 @@ from forebay.sidecar.metering import Meter
 from forebay.sidecar.moves import nothing
 from forebay.sidecar.openlog import OpenLog
 from forebay.sidecar.placing import ways
+from forebay.sidecar.published import Published
 from forebay.sidecar.roster import Roster
 from forebay.sidecar.spoolwatch import SpoolWatch
 from forebay.sidecar.verdict import STRIKES
@@ -88,7 +89,7 @@ class Service:
         rules = Rules(router.limits.strikes, own.mode == "observe")
         self.cases = Cases(
             rules, self.journal, adapter, self.examiner, Fuse(own.set_aside_max), self.aside, withholding, self.meter,
-            self._is_held,
+            self._is_held, Published(Path(config.milter.state), config),
         )  # fmt: skip
         claims = Claims(adapter, self.openlog, self._is_held)
         times = Times(router.limits.message_time, router.limits.message_cpu)

@@ -42,6 +42,7 @@ class SpoolWatch:
         self._meter.quarantine_bytes.set(size)
         self._meter.withheld.set(self.withheld)
         self._look_at_room()
+        self._cases.refresh()
         if not self._cases.is_hot:
             self._compared.clear()
             return
