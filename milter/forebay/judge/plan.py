@@ -52,10 +52,8 @@ HEADER_MEASURES = (
     "dkim-fields",
     "address-field-repeats",
     "author-field-bytes",
-    "field-bytes",
-    "name-bytes",
 )
-"""Measures of the header as a whole: where none is above its floor, nobody need know them."""
+"""Measures of the header that are taken for budgets only; the sizes of names and fields tell where to look closer."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,7 @@ T = TypeVar("T")
 OURS = "forebay"
 """The name under which a failure of forebay's own scanners is reported."""
 
+_SIZES = ("name-bytes", "field-bytes")
 _SENDER, _RECIPIENT, _BODY = b"MAIL FROM", b"RCPT TO", b"body"
 
 
@@ -128,27 +129,24 @@ class Judge:
         plan = self._plan
         names = [name.lower() for name, _ in case.fields]
         values = [value for _, value in case.fields]
-        sizes = list(map(len, values))
-        present = frozenset(names)
-        if not measures.are_small(names, present, sizes, plan.floors):
-            self._scan(case, b"", -1, _measure, (names, values, plan.floors))
-            if case.is_decided:
-                return
-        joined = lines.joined(values)
-        self._look_at_lines(case, joined, max(sizes, default=0) + max(map(len, present), default=0))
-        self._look_at_fields(case, names, values, may_encode=b"=?" in joined)
-        if not presence.usual(names, values, present):
-            self._scan(case, b"", -1, presence.diagnose, case.header)
-        elif not present.isdisjoint(presence.STRAY):
+        measured = self._scan(case, b"", -1, _measure, (names, values, plan.floors))
+        if case.is_decided:
+            return
+        self._look_at_lines(case, values, measured)
+        self._look_at_fields(case, names, values)
+        if presence.usual(names, values):
             self._scan(case, b"", -1, _strays, names)
+        else:
+            self._scan(case, b"", -1, presence.diagnose, case.header)
         self._look_at_paths(case)
         if body and plan.needs_body:
-            self._scan(case, _BODY, -1, _start_of_body, (body, present))
+            self._scan(case, _BODY, -1, _start_of_body, (body, frozenset(names)))
         if plan.header or plan.envelope or plan.body:
-            self._ask_about_all(case, present, body)
+            self._ask_about_all(case, names, body)
 
-    def _look_at_lines(self, case: Case, joined: bytes, longest: int) -> None:
-        plain = lines.is_plain(joined)
+    def _look_at_lines(self, case: Case, values: list[bytes], measured: Diagnosis) -> None:
+        plain = lines.plain(values)
+        longest = sum(peak.value for peak in map(measured.peaks.get, _SIZES) if peak)
         if plain and longest < self._plan.short:
             return
         short, smtputf8 = self._plan.short, case.envelope.smtputf8
@@ -162,12 +160,12 @@ class Judge:
             if case.is_full:
                 return
 
-    def _look_at_fields(self, case: Case, names: list[bytes], values: list[bytes], *, may_encode: bool) -> None:
+    def _look_at_fields(self, case: Case, names: list[bytes], values: list[bytes]) -> None:
         plan_of, other = self._plan.by_name.get, self._plan.other
         for index, (name, value) in enumerate(zip(names, values, strict=True)):
             plan = plan_of(name, other)
             if plan is None:
-                if may_encode and b"=?" in value:
+                if b"=?" in value:
                     self._look_at_encoded_words(case, index)
             elif len(value) > plan.quick or not plan.recognise(value):
                 self._look_closely(case, index, plan, recognised=False)
@@ -175,7 +173,7 @@ class Judge:
                     return
             elif plan.coded:
                 self._look_closely(case, index, plan, recognised=True)
-            elif may_encode and b"=?" in value:
+            elif b"=?" in value:
                 self._look_at_encoded_words(case, index)
 
     def _look_closely(self, case: Case, index: int, plan: FieldPlan, *, recognised: bool) -> None:
@@ -204,8 +202,9 @@ class Judge:
         if len(path) > self._plan.quick_path or not rfc5321.recognise(path):
             self._scan(case, name, -1, _path, (path, case.envelope.smtputf8))
 
-    def _ask_about_all(self, case: Case, present: frozenset[bytes], body: bytes) -> None:
+    def _ask_about_all(self, case: Case, names: list[bytes], body: bytes) -> None:
         plan = self._plan
+        present = frozenset(names)
         for validator in plan.header:
             if not validator.fields or not validator.fields.isdisjoint(present):
                 self._ask(case, validator, case.header)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from forebay.message.diagnosis import Diagnosis
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Mapping
 
 ADDRESS_NAMES: Final = frozenset({
     b"from", b"sender", b"reply-to", b"to", b"cc", b"bcc",
@@ -33,28 +33,6 @@ _INTERESTING: Final = ADDRESS_NAMES | frozenset(_COUNTED)
 
 
 NO_FLOORS: Final[Mapping[str, int]] = MappingProxyType({})
-
-
-def are_small(
-    names: Sequence[bytes], present: Collection[bytes], sizes: Sequence[int], floors: Mapping[str, int]
-) -> bool:
-    """Whether `measure` would find nothing above these floors, all of which must be given: a quick look.
-
-    `present` are the names without repetitions, `sizes` the lengths of the values. It errs towards False only.
-    """
-    if not names or max(sizes) > min(floors["field-bytes"], floors["author-field-bytes"]):
-        return False
-    if sum(sizes) + sum(map(len, names)) + 2 * len(names) > floors["header-bytes"]:
-        return False
-    if len(names) > floors["header-fields"] or max(map(len, present)) > floors["name-bytes"]:
-        return False
-    # No field stands oftener than all repetitions taken together say.
-    repeated = len(names) - len(present) + 1
-    if repeated > floors["address-field-repeats"]:
-        return False
-    if any(repeated > floors[kind] and names.count(name) > floors[kind] for name, kind in _COUNTED.items()):
-        return False
-    return b"" not in present and not b"".join(present).translate(None, _NAME_OCTETS)
 
 
 def measure(names: list[bytes], values: list[bytes], floors: Mapping[str, int] = NO_FLOORS) -> Diagnosis:

@@ -33,7 +33,7 @@ _ONCE: Final = _PRECISE | _MIME | _LIST | {b"from", b"to", b"cc", b"bcc", b"in-r
 _RESENT: Final = frozenset({
     b"resent-date", b"resent-from", b"resent-sender", b"resent-to", b"resent-cc", b"resent-bcc", b"resent-message-id",
 })  # fmt: skip
-STRAY: Final = {
+_STRAY: Final = {
     b"x-mailbox-line": ("mbox-from", "mbox line at the top of the header"),
     b"return-path": ("return-path-present", "Return-Path before final delivery"),
 }
@@ -48,17 +48,14 @@ _IDENTITY: Final = frozenset({b"7bit", b"8bit", b"binary"})
 _ALWAYS: Final = frozenset(name for name, _, _ in _REQUIRED)
 
 
-def usual(names: Sequence[bytes], values: Sequence[bytes], present: frozenset[bytes] | None = None) -> bool:
-    """Whether `diagnose` would find nothing but strays, by lower-case names: a quick look that errs towards False only.
-
-    `present` are the same names without repetitions, where the caller has them.
-    """
-    present = frozenset(names) if present is None else present
+def usual(names: Sequence[bytes], values: Sequence[bytes]) -> bool:
+    """Whether `diagnose` would find nothing but strays, by lower-case names: a quick look that errs towards False only."""
+    present = set(names)
     if not present >= _ALWAYS or present.isdisjoint(_DESTINATIONS) or not present.isdisjoint(_RESENT):
         return False
     if b"mime-version" not in present and not present.isdisjoint(_MIME_PRECISE):
         return False
-    if len(names) != len(present) and len([name for name in names if name in _ONCE]) != len(present & _ONCE):
+    if len([name for name in names if name in _ONCE]) != len(present & _ONCE):
         return False
     if not all(map(bytes.strip, values)) and _is_empty(names, values):
         return False
@@ -101,11 +98,11 @@ def diagnose(header: Header) -> Diagnosis:
 
 def look_for_strays(names: Sequence[bytes], diagnosis: Diagnosis) -> None:
     """Fields that only a delivery writes, in a message that is on its way."""
-    if STRAY.keys().isdisjoint(names):
+    if _STRAY.keys().isdisjoint(names):
         return
     for index, name in enumerate(names):
-        if name in STRAY:
-            kind, text = STRAY[name]
+        if name in _STRAY:
+            kind, text = _STRAY[name]
             diagnosis.note(kind, 0, 0, text, index)
 
 
