@@ -28,26 +28,6 @@ def noted(*fields: tuple[bytes, bytes]) -> list[tuple[str, int]]:
     return [(defect.kind, defect.field_index) for defect in presence.diagnose(Header.of(fields)).defects]
 
 
-MEASURED = (
-    "header-bytes", "header-fields", "received-fields", "dkim-fields", "address-field-repeats", "author-field-bytes",
-    "field-bytes", "name-bytes",
-)  # fmt: skip
-SOME_NAMES = st.sampled_from((b"received", b"dkim-signature", b"to", b"from", b"x", b"x y", b"", b"subject"))
-
-
-@given(
-    st.lists(st.tuples(SOME_NAMES, st.binary(max_size=9)), max_size=12),
-    st.fixed_dictionaries({measure: st.integers(0, 40) for measure in MEASURED}),
-)
-def test_a_small_header_has_nothing_to_measure(fields: list[tuple[bytes, bytes]], floors: dict[str, int]) -> None:
-    """The quick look at sizes and counts errs on the side of measuring."""
-    names, values = columns(fields)
-    if measures.are_small(names, set(names), list(map(len, values)), floors):
-        measured = measures.measure(names, values, floors)
-        assert not measured.defects
-        assert all(peak.value <= floors[measure] for measure, peak in measured.peaks.items())
-
-
 @pytest.mark.parametrize(
     ("value", "kinds"),
     [
