@@ -195,6 +195,8 @@ class Service:
         self.meter.ended(worker.leaf.slot)
 
     def _ended(self, worker: Worker) -> None:
+        if self.openlog:
+            self.openlog.read()  # as long as it is known whose these records are
         self.roster.gone(worker)
         self._ending.ended(worker)
         if self._page:
