@@ -193,7 +193,7 @@ def work(arguments: argparse.Namespace) -> None:
             route(path, arguments.delivered, arguments.style != "old", arguments.block)
         if not busy:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
-            time.sleep(0.02)
+            time.sleep(arguments.idle)
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
@@ -231,6 +231,8 @@ def main() -> None:
     parser.add_argument("--scan", type=float, default=0.5)
     parser.add_argument("--block", action="store_true")
     parser.add_argument("--daemon", action="store_true")
+    parser.add_argument("--detach-time", type=float, default=0.0)
+    parser.add_argument("--idle", type=float, default=0.02)
     parser.add_argument("--die-with-parent", action="store_true")
     parser.add_argument("--crash-always", action="store_true")
     parser.add_argument("--pairs", action="store_true")
@@ -246,6 +248,7 @@ def main() -> None:
     if arguments.daemon and os.fork():
         os._exit(0)
     if arguments.daemon:
+        time.sleep(arguments.detach_time)
         os.setsid()
         if os.fork():
             os._exit(0)

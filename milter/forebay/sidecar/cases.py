@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 from forebay.api.router import Message
 from forebay.logs import LOGGER, printable
 from forebay.sidecar.docket import add_strike, know
+from forebay.sidecar.fuse import WINDOW
 from forebay.sidecar.journal import JournalError
 from forebay.sidecar.verdict import LOSSES, Verdict
 
@@ -242,10 +243,11 @@ class Cases:
         self._meter.convicted(COPY, "certain")
         self._move()
 
-    def ended_well(self) -> None:
-        """A worker is done with a message."""
-        self._meter.claims["done"].inc()
-        self.fuse.ended(b"", time.time())
+    def ended_well(self, messages: int = 1) -> None:
+        """Workers are done with so many messages."""
+        self._meter.claims["done"].inc(messages)
+        for _ in range(min(messages, WINDOW)):
+            self.fuse.ended(b"", time.time())
 
     def hold(self, message: Message, examined: Examined, reason: str, original: str) -> bool | None:
         """Set aside what the gate does not let pass; None where it is only observed, False where it stays for now."""

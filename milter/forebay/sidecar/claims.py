@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from forebay.api.process import state
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from forebay.api.router import Adapter, Holding, Message
+    from forebay.api.router import Adapter, Holding, Message, Process
     from forebay.sidecar.openlog import OpenLog
     from forebay.sidecar.worker import Worker
 
@@ -21,9 +23,13 @@ class Claims:
         self._is_held = is_held
         self._openlog = openlog
         self._named: dict[int, list[str]] | None = None
+        self._is_sweeping = False
 
     def begin_sweep(self) -> None:
-        """Read the names in the spool once, for all workers that are asked about until `end_sweep`."""
+        """Read the names in the spool, and the log, once for all workers that are asked about until `end_sweep`."""
+        if self._openlog:
+            self._openlog.read()
+        self._is_sweeping = True
         if self._adapter.names_claims():
             self._named = {}
             for path in self._adapter.paths():
@@ -34,19 +40,21 @@ class Claims:
     def end_sweep(self) -> None:
         """What was read may be out of date from now on."""
         self._named = None
+        self._is_sweeping = False
 
     def of(self, worker: Worker, *, at_rest: bool = False) -> list[Holding]:
         """What a live worker holds. `at_rest`: it is stopped or throttled."""
         if worker.launched:
             return [worker.launched]
-        if self._adapter.names_claims():
-            named = self._left_by(worker)
-            if named:
-                return named
+        named = self._named_by(worker.process)
+        if named:
+            return named
         logged = self._logged(worker.process.pid)
-        if logged and not at_rest:
+        if not at_rest and (logged or worker.is_logged):
             return logged
         found = self._adapter.holdings(worker.process, at_rest)
+        if self._openlog and not found:  # what it had opened before the log knew of it
+            worker.is_logged = True
         if len(found) == 1 and [each.message.identity for each in logged] == [found[0].message.identity]:
             return logged
         return found or logged
@@ -54,27 +62,42 @@ class Claims:
     def left_by(self, worker: Worker) -> list[Holding]:
         """What a worker that has ended did not finish."""
         found = [worker.launched] if worker.launched else []
-        if not found and self._adapter.names_claims():
-            found = self._left_by(worker)
+        is_another = (now := state(worker.process.pid)) is not None and now.started != worker.process.started
+        if not found and not is_another:
+            found = self._named_by(worker.process)
         if not found and worker.order and len(worker.holdings) == 1:
             found = worker.holdings  # it was looked at before we ended it
-        found = worker.holdings = found or self._logged(worker.process.pid) or worker.holdings
+        if not found and not is_another:  # its pid is another's already, and so may be what was recorded
+            found = self._logged(worker.process.pid)
+        found = worker.holdings = found or worker.holdings
+        return self._unfinished(worker.process.pid, found)
+
+    def left_behind(self, stray: Process) -> tuple[list[Holding], list[Holding]]:
+        """What a process did not finish that was gone before it became a worker, and all that it had."""
+        found = self._named_by(stray) or self._logged(stray.pid)
+        had = self._openlog.holdings(stray.pid, anywhere=True) if self._openlog else found
+        return self._unfinished(stray.pid, found), had
+
+    def _unfinished(self, pid: int, found: list[Holding]) -> list[Holding]:
+        """What of this is in the queue still."""
         if self._openlog:
             self._openlog.settle()
-            self._openlog.forget(worker.process.pid)
+            self._openlog.forget(pid)
         there = ((each, self._adapter.find(each.message)) for each in found)
         left = [replace(each, message=message) for each, message in there if message]
         if len(left) > 1:  # it may have looked at one that another worker has
             left = [each for each in left if not self._is_held(each.message)] or left
         return left
 
-    def _left_by(self, worker: Worker) -> list[Holding]:
-        pid = worker.process.pid
-        paths = self._adapter.paths() if self._named is None else self._named.get(pid, ())
-        return self._adapter.left_by(worker.process, paths)
+    def _named_by(self, process: Process) -> list[Holding]:
+        if not self._adapter.names_claims():
+            return []
+        paths = self._adapter.paths() if self._named is None else self._named.get(process.pid, ())
+        return self._adapter.left_by(process, paths)
 
     def _logged(self, pid: int) -> list[Holding]:
         if not self._openlog:
             return []
-        self._openlog.read()
+        if not self._is_sweeping:
+            self._openlog.read()
         return self._openlog.holdings(pid)

@@ -8,6 +8,7 @@ import os
 import time
 from typing import TYPE_CHECKING
 
+from forebay.api.process import Process
 from forebay.api.router import Confidence
 from forebay.logs import LOGGER, printable
 from forebay.sidecar import exits
@@ -37,9 +38,13 @@ class Ending:
         cases: Cases,
         meter: Meter,
         limits: str,
-        finished: Callable[[Worker, Verdict, int | None], None],
+        finished: Callable[[Worker | None, Verdict], None],
     ) -> None:
         self.stopping = False
+        self.told: Callable[[int], int | None] = _nothing
+        """How a process has ended, where the process connector tells it."""
+        self.spare: Callable[[Worker], None] = _kill
+        """Called for one that never held a message, and was no worker it seems."""
         self._adapter = adapter
         self._claims = claims
         self._cases = cases
@@ -74,14 +79,41 @@ class Ending:
         self._act(verdict, culprits, worker.holdings, evidence)
         if verdict in STRIKES:
             self._meter.reaction.observe(time.monotonic() - began)
-        self._clean(worker, culprits)
-        self._finished(worker, verdict, status)
+        if order or culprits or worker.has_held:
+            worker.leaf.kill()  # an orphan holds locks
+        else:
+            self.spare(worker)
+        self._clean(worker.process, culprits)
+        worker.close()
+        self._finished(worker, verdict)
+
+    def stray(self, pid: int, status: int, counters: Counters) -> None:
+        """A process of the router has ended before it became a worker: only what it surely held may be to blame.
+
+        `counters`: what those of the router's group have added. A kill there may be for what another one used.
+        """
+        process = Process(pid, 0)
+        culprits, had = self._claims.left_behind(process)
+        verdict = judge(End(status, "stop" if self.stopping else "", bool(culprits)))
+        if verdict is Verdict.NOT_OURS and counters.kill:
+            verdict = Verdict.LOST if culprits else Verdict.COLLATERAL
+        if not culprits and verdict is Verdict.IDLE:
+            return  # whatever it was, it has done it
+        self._meter.ends[verdict].inc()
+        evidence: dict[str, object] = {
+            "pid": pid, "at": round(time.time(), 3), "status": status, "status_from": "connector", "order": "",
+            "limits": self._limits,
+        }  # fmt: skip
+        self._act(verdict, culprits, had, evidence)
+        self._clean(process, culprits)
+        self._finished(None, verdict)
 
     def _status(self, worker: Worker) -> tuple[int | None, str]:
+        told = self.told(worker.process.pid)
         status = exits.of_child(worker.process.pid)
         if status is not None:
             return status, "waitid"
-        return exits.of_other(worker.process.pid, worker.process.started, worker.pidfd)
+        return exits.of_other(worker.process.pid, worker.process.started, worker.pidfd, told)
 
     def _act(
         self, verdict: Verdict, culprits: list[Holding], before: list[Holding], evidence: dict[str, object]
@@ -111,11 +143,17 @@ class Ending:
         if added.kill > 0:
             self._meter.oom_kills["other" if verdict is Verdict.COLLATERAL else "own"].inc(added.kill)
 
-    def _clean(self, worker: Worker, culprits: list[Holding]) -> None:
-        """End what it left running (an orphan holds locks), and remove what nobody will finish."""
-        worker.leaf.kill()
-        for path in self._adapter.leftovers(worker.process, [each.message for each in culprits]):
+    def _clean(self, process: Process, culprits: list[Holding]) -> None:
+        """Remove what nobody will finish."""
+        for path in self._adapter.leftovers(process, [each.message for each in culprits]):
             with contextlib.suppress(OSError):
                 os.unlink(path)
-                _log.info("removed what worker %d left half-written: %s", worker.process.pid, printable(path))
-        worker.close()
+                _log.info("removed what worker %d left half-written: %s", process.pid, printable(path))
+
+
+def _nothing(_: int) -> None:
+    """Nobody tells."""
+
+
+def _kill(worker: Worker) -> None:
+    worker.leaf.kill()

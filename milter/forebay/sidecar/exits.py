@@ -1,4 +1,7 @@
-"""How a process ended: its status as waitpid(2) gives it, from whoever may say so."""
+"""How a process ended: its status as waitpid(2) gives it, from whoever may say so.
+
+In this order: waitid for a child of ours, the pidfd (Linux 6.15), the process connector, the stat of a zombie.
+"""
 
 from __future__ import annotations
 
@@ -24,13 +27,17 @@ def of_child(pid: int) -> int | None:
     return None
 
 
-def of_other(pid: int, started: int, pidfd: int) -> tuple[int | None, str]:
-    """The status of another's child that has ended, and where it is from: stat (a zombie's), pidfd (Linux 6.15)."""
+def of_other(pid: int, started: int, pidfd: int, told: int | None) -> tuple[int | None, str]:
+    """The status of another's child that has ended, and where it is from; `told` is what the connector says."""
+    status = _from_pidfd(pidfd)  # which knows nothing before its parent has taken note
+    if status is not None:
+        return status, "pidfd"
+    if told is not None:
+        return told, "connector"
     found = state(pid)
     if found and found.started == started and found.letter in "ZX":
         return found.status, "stat"
-    status = _from_pidfd(pidfd)
-    return status, "pidfd" if status is not None else "unknown"
+    return None, "unknown"
 
 
 def kernel_tells() -> bool:

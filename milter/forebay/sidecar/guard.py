@@ -176,8 +176,8 @@ class Guard:
 
     def _stall(self, worker: Worker, found: State, reclaims: int) -> str:
         """How a worker seems to be stuck at its limit: reclaim without progress, or asleep where malloc fails."""
-        limit, anonymous = self._bounds.memory, worker.leaf.anonymous
-        if limit and anonymous >= _NEAR * self._bounds.brake and worker.leaf.usage >= 0.98 * limit:
+        limit = self._bounds.memory
+        if limit and worker.leaf.usage >= 0.98 * limit and worker.leaf.anonymous >= _NEAR * self._bounds.brake:
             return "reclaim" if reclaims >= _MAX_RATE else ""
         if found.letter == "S" and (most := address_space(worker.process.pid)) and found.vsize >= _NEAR * most:
             return "asleep"

@@ -5,7 +5,8 @@ way, and the kernel merges records of one process and file that were not read ye
 what a worker has closed counts as its claim for a moment longer: until it surely opened another file after it, or
 lived on. What is done is gone from the spool, and drops out when somebody asks.
 
-A record is taken in without a system call, since there may be many; names are looked up only when somebody asks.
+There may be many records, and taking one in costs two microseconds and no system call: what it is about is looked up
+when somebody asks, and what is done is counted when the log is settled.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from forebay.api.process import opened
 from forebay.api.router import Confidence, Holding, Message
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Iterable
+    from collections.abc import Callable, Container
 
     from forebay.api.router import Adapter
 
@@ -44,19 +45,15 @@ class _File(NamedTuple):
     handle: bytes
 
 
-class _Closed(NamedTuple):
-    """When a close was read, and whether the record of it was merged with one of an open."""
-
-    sweep: int
-    read: int
-    merged: bool
-
-
 class OpenLog:
     """What each process has opened.
 
-    `known` are the pids whose records need nobody's attention; `took` is called with any other, once between two
-    calls of `sweep`. `finished` is called once for each message that was closed and is gone from the queue.
+    `known` are the pids of workers; `took` is called with any other, once between two calls of `sweep`. What it has
+    opened counts if it is known after that, or one of the `fresh`, which may become workers. `finished` is called with how many messages were closed and are gone from the queue.
+
+    `_open` counts how often each process has opened what it has not closed; `_closed` has, of each close, after which
+    sweep and in which read it was taken in, the read negative where it was merged with an open. `_ended` is what was
+    closed by anybody, and after which sweep; `_done` what of it, or of what is open, was counted.
     """
 
     def __init__(self, adapter: Adapter) -> None:
@@ -67,14 +64,16 @@ class OpenLog:
         self._folders: dict[bytes, str] = {}
         self._files: dict[bytes, _File | None] = {}
         self._open: dict[int, dict[bytes, int]] = {}
-        self._closed: dict[int, dict[bytes, _Closed]] = {}
+        self._closed: dict[int, dict[bytes, tuple[int, int]]] = {}
+        self._ended: dict[bytes, int] = {}
         self._done: set[bytes] = set()
         self._strangers = {os.getpid()}
         self._sweep = self._reads = 0
         self._is_reading = False
         self.known: Container[int] = ()
+        self.fresh: Container[int] = ()
         self.took: Callable[[int], None] = _ignore
-        self.finished: Callable[[], None] = _nothing
+        self.finished: Callable[[int], None] = _ignore
         self.overflowed: Callable[[], None] = _nothing
         try:
             for folder in adapter.directories():
@@ -108,16 +107,53 @@ class OpenLog:
             self._is_reading = False
 
     def _take_in(self, data: bytes) -> None:
-        offset, end = 0, len(data)
+        offset, end, known = 0, len(data), self.known
         while offset < end:
             length, _, _, head, mask, _, pid = _RECORD.unpack_from(data, offset)
-            self._note(mask, pid, data[offset + head : offset + length])
+            if pid in known or self._is_wanted(mask, pid):
+                self._note(mask, pid, data[offset + head : offset + length])
             offset += length
 
-    def holdings(self, pid: int) -> list[Holding]:
-        """The messages in the queue that a process has open, or had when it ended."""
+    def _is_wanted(self, mask: int, pid: int) -> bool:
+        """Whether what a process did counts that is not known as a worker."""
+        if mask & _OVERFLOW:
+            self._open.clear()
+            self._closed.clear()
+            self.overflowed()
+            return False
+        if pid not in self.fresh:
+            if pid in self._strangers:
+                return False
+            self._strangers.add(pid)
+            self.took(pid)
+            if pid not in self.known and pid not in self.fresh:
+                return False
+            self._strangers.discard(pid)
+        return True
+
+    def _note(self, mask: int, pid: int, record: bytes) -> None:
+        noted = self._open.get(pid)
+        if noted is None:
+            noted = self._open[pid] = {}
+        if mask & _OPEN:
+            noted[record] = noted.get(record, 0) + 1
+            closed = self._closed.get(pid)
+            if closed:  # what was closed before this was not closed by an end
+                this = -self._reads
+                self._closed[pid] = {each: at for each, at in closed.items() if at[1] == this}
+        if mask & _CLOSE:
+            count = noted.get(record, 1)
+            if count > 1 and not mask & _OPEN:
+                noted[record] = count - 1
+                return
+            noted.pop(record, None)
+            self._ended[record] = self._sweep
+            self._closed.setdefault(pid, {})[record] = (self._sweep, -self._reads if mask & _OPEN else self._reads)
+
+    def holdings(self, pid: int, *, anywhere: bool = False) -> list[Holding]:
+        """The messages that a process has open, or had when it ended: in the queue, or wherever they are now."""
         records: set[bytes] = {*self._open.get(pid, {}), *self._closed.get(pid, {})}
-        messages = (self._message(record) for record in records)
+        messages = (self._message(record, anywhere=anywhere) for record in records)
         return [Holding(each, Confidence.CERTAIN, "fanotify") for each in messages if each]
 
     def is_held(self, message: Message) -> bool:
@@ -130,20 +166,19 @@ class OpenLog:
         return any(file is not None and file.handle == handle for file in files)
 
     def settle(self) -> None:
-        """Count what is gone from the queue without a close that the kernel tells of: it was moved out while open."""
-        for noted in self._open.values():
-            for record in self._gone(noted):
-                del noted[record]
-        for closed in self._closed.values():
-            for record in self._gone(closed):
-                del closed[record]
-
-    def _gone(self, records: Iterable[bytes]) -> list[bytes]:
-        """Those of these whose message is not in the queue any more; each is counted."""
-        gone = [record for record in records if not (file := self._file(record)) or not _same(file)]
-        for record in gone:
-            self._count(record)
-        return gone
+        """Count what is gone from the queue: it was closed, or is open still and was moved out."""
+        gone = 0
+        for record in {*self._ended, *(record for noted in self._open.values() for record in noted)} - self._done:
+            file = self._file(record)
+            if file and _is_gone(file):
+                self._done.add(record)
+                gone += 1
+        for pid, noted in self._open.items():
+            if pid not in self.fresh:
+                for record in self._done & noted.keys():
+                    del noted[record]
+        if gone:
+            self.finished(gone)
 
     def sweep(self) -> None:
         """Forget what was closed before the last call, by processes that live on, and those that are gone."""
@@ -151,8 +186,8 @@ class OpenLog:
         self.settle()
         self._strangers = {os.getpid()}
         for pid, closed in list(self._closed.items()):
-            old = [record for record, at in closed.items() if at.sweep < self._sweep - 1]
-            self._check(pid, old)
+            old = [record for record, at in closed.items() if at[0] < self._sweep - 1]
+            self._check(pid, [record for record in old if record not in self._done])
             for record in old:
                 del closed[record]
             if not closed:
@@ -160,56 +195,20 @@ class OpenLog:
         for pid, noted in list(self._open.items()):
             if not noted or (pid not in self.known and not os.path.exists(f"/proc/{pid}")):
                 del self._open[pid]
-        used = {record for noted in self._open.values() for record in noted}
-        used |= {record for noted in self._closed.values() for record in noted}
+        self._ended = {record: at for record, at in self._ended.items() if at >= self._sweep - 1}
+        used = {*self._ended}.union(*self._open.values(), *self._closed.values())
         self._files = {record: file for record, file in self._files.items() if record in used}
         self._done &= used
 
     def forget(self, pid: int) -> None:
-        """A process has ended, and was dealt with."""
-        self._open.pop(pid, None)
-        self._closed.pop(pid, None)
+        """A process has ended, and was dealt with: what it did not finish is not counted, whoever moves it."""
+        for record in (*self._open.pop(pid, ()), *self._closed.pop(pid, ())):
+            if record not in self._done:
+                self._ended.pop(record, None)
 
     def close(self) -> None:
         """Record no more."""
         os.close(self._queue)
-
-    def _note(self, mask: int, pid: int, record: bytes) -> None:
-        if mask & _OVERFLOW:
-            self._open.clear()
-            self._closed.clear()
-            self.overflowed()
-            return
-        if pid not in self.known:
-            if pid in self._strangers:
-                return
-            self._strangers.add(pid)
-            self.took(pid)
-            if pid not in self.known:
-                return
-            self._strangers.discard(pid)
-        is_opened, is_closed = bool(mask & _OPEN), bool(mask & _CLOSE)
-        noted = self._open.setdefault(pid, {})
-        if is_opened:
-            noted[record] = noted.get(record, 0) + 1
-            if pid in self._closed:  # what was closed before this was not closed by an end
-                kept = {each: at for each, at in self._closed[pid].items() if at.merged and at.read == self._reads}
-                self._closed[pid] = kept
-        if is_closed:
-            count = noted.get(record, 1)
-            if count > 1 and not is_opened:
-                noted[record] = count - 1
-                return
-            noted.pop(record, None)
-            self._closed.setdefault(pid, {})[record] = _Closed(self._sweep, self._reads, is_opened)
-            self._count(record)
-
-    def _count(self, record: bytes) -> None:
-        if record not in self._done:
-            file = self._file(record)
-            if file and not _same(file):  # another one may have its name by now
-                self._done.add(record)
-                self.finished()
 
     def _file(self, record: bytes) -> _File | None:
         if record not in self._files:
@@ -232,13 +231,13 @@ class OpenLog:
             offset += length
         return _File(path, handle) if self._adapter.is_message(path) else None
 
-    def _message(self, record: bytes) -> Message | None:
-        """The message that a record is about, if it still lies there."""
+    def _message(self, record: bytes, *, anywhere: bool) -> Message | None:
+        """The message that a record is about, if it is in the queue still, whatever its name has become."""
         file = self._file(record)
         if not file:
             return None
-        message = self._adapter.message(file.path)
-        return message if message and _same(file) else None
+        path = file.path if _same(file) else _path(file)
+        return self._adapter.message(path) if path and (anywhere or self._adapter.is_message(path)) else None
 
     def _check(self, pid: int, records: list[bytes]) -> None:
         """A file that was opened twice and closed once is open still."""
@@ -251,11 +250,37 @@ class OpenLog:
                 self._open.setdefault(pid, {})[record] = 1
 
 
+def _is_gone(file: _File) -> bool:
+    try:
+        os.lstat(file.path)
+    except OSError:
+        return True
+    return not _same(file)  # another one may have its name by now
+
+
 def _same(file: _File) -> bool:
     try:
         return _handle(file.path) == file.handle
     except OSError:
         return False
+
+
+def _path(file: _File) -> str:
+    """Where a file is now that is not where it was; nothing without CAP_DAC_READ_SEARCH, or for one that is gone."""
+    try:
+        folder = os.open(os.path.dirname(file.path), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError:
+        return ""
+    try:
+        found = _checked(_LIBC.open_by_handle_at(folder, file.handle, os.O_PATH | os.O_CLOEXEC))
+    except OSError:
+        return ""
+    finally:
+        os.close(folder)
+    try:
+        return os.readlink(f"/proc/self/fd/{found}")
+    finally:
+        os.close(found)
 
 
 def _handle(path: str) -> bytes:

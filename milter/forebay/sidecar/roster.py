@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+import time
 from typing import TYPE_CHECKING, Final
 
 from forebay.api.process import Process, process
@@ -23,8 +24,11 @@ if TYPE_CHECKING:
     from forebay.sidecar.limits.leaf import Enforcement
 
 _log = logging.getLogger(LOGGER)
-_ORPHAN_SCANS: Final = 10
-"""A daemon that has just detached itself looks like a worker: it gets so many scans to fork one."""
+_ORPHAN_SECONDS: Final = 0.2
+"""A daemon that has just detached itself looks like a worker: it gets so long to fork one."""
+_SETTLED: Final = 0.0
+_AT_ONCE: Final = 8
+"""To move a process takes the kernel up to 40 ms, and others have to be looked after meanwhile."""
 
 
 class Roster:
@@ -39,9 +43,10 @@ class Roster:
         self._pattern = re.compile(os.fsencode(pattern)) if pattern else None
         self._began = began
         self._closed = closed
-        self._outside: dict[int, int] = {}
+        self._outside: dict[int, float] = {}
         self._parents: set[int] = set()
         self._lingering: set[int] = set()
+        self._room = 0
 
     def adopt(self) -> None:
         """Take over the live workers of an earlier life of the sidecar."""
@@ -55,28 +60,51 @@ class Roster:
             if heads:
                 self._take(heads[0], slot)
 
-    def scan(self) -> None:
-        """Look for processes outside the leaves that are workers."""
+    def scan(self) -> bool:
+        """Look for processes outside the leaves that are workers; whether there may be more than were taken in."""
         pids = self._enforcement.router_pids()
         if not pids and not self._outside:
-            return
+            return False
+        self._make_room(len(pids))
         present = set(pids)
         for pid in [each for each in self._outside if each not in present]:
             del self._outside[pid]
+        now, taken = time.monotonic(), 0
         for pid in pids:
-            seen = self._outside[pid] = self._outside.get(pid, 0) + 1
-            if pid == self.main or pid in self._parents or seen > _ORPHAN_SCANS + 1:
-                continue
-            found = process(pid)
-            if not found:
-                continue
-            if found.parent in present:
-                self._parents.add(found.parent)
-                if self._matches(found):
-                    self._take(found)
-            elif seen > _ORPHAN_SCANS and self._matches(found):
-                self._take(found)
+            if taken == _AT_ONCE:
+                return True
+            taken += self._look(pid, present, now)
         self._parents &= present
+        return False
+
+    def _look(self, pid: int, present: set[int], now: float) -> bool:
+        """Look at a process outside the leaves; whether it was taken in as a worker."""
+        first = self._outside.setdefault(pid, now)
+        if pid == self.main or pid in self._parents or first == _SETTLED:
+            return False
+        is_settled = now - first > _ORPHAN_SECONDS
+        if is_settled:
+            self._outside[pid] = _SETTLED
+        found = process(pid)
+        if not found:
+            return False
+        is_child = found.parent in present
+        if is_child:
+            self._parents.add(found.parent)
+        return (is_child or is_settled) and self._matches(found) and self._take(found) is not None
+
+    def _make_room(self, processes: int) -> None:
+        if processes != self._room:
+            self._room = processes
+            self._enforcement.make_room(processes)
+
+    def is_outside(self, pid: int) -> bool:
+        """Whether a process of the router is known to be in no leaf."""
+        return pid in self._outside or (pid == self.main and pid != 0)
+
+    def outside(self) -> set[int]:
+        """The router's processes that are known to be in no leaf."""
+        return {*self._outside, self.main} - {0}
 
     def claimed_by(self, pid: int) -> None:
         """Somebody has taken a message: if that is a process outside the leaves, it is a worker."""
@@ -109,10 +137,17 @@ class Roster:
         self._closed(worker)
         worker.close()
         self._parents.add(worker.process.pid)
+        self._put_outside(pids)
+        self.drop(worker.leaf.slot)
+
+    def spare(self, worker: Worker) -> None:
+        """One that has ended and never held a message was a daemon that detached itself: what it left is the router."""
+        self._put_outside(worker.leaf.pids())
+
+    def _put_outside(self, pids: list[int]) -> None:
         for pid in pids:
             self._enforcement.give_back(pid)
             self._outside.pop(pid, None)
-        self.drop(worker.leaf.slot)
 
     def free_slot(self) -> int:
         """The lowest number that no worker has, and no remains of one."""

@@ -30,9 +30,9 @@ from forebay.sidecar.gate import Gate
 from forebay.sidecar.guard import Guard, Times
 from forebay.sidecar.journal import Journal, JournalError
 from forebay.sidecar.launch import Launched
+from forebay.sidecar.listening import Listening
 from forebay.sidecar.metering import Meter
 from forebay.sidecar.moves import nothing
-from forebay.sidecar.openlog import OpenLog
 from forebay.sidecar.placing import ways
 from forebay.sidecar.published import Published
 from forebay.sidecar.roster import Roster
@@ -49,8 +49,6 @@ if TYPE_CHECKING:
     from forebay.sidecar.worker import Worker
 
 _log = logging.getLogger(LOGGER)
-_SCAN: Final = 0.02
-_RECORDS: Final = 0.05
 _SWEEP: Final = 0.5
 _GATE: Final = 0.25
 _SETTLE: Final = 1.0
@@ -81,7 +79,9 @@ class Service:
             self.meter.memory_limits[kind].set(limit)
         self.journal = Journal(state, step)
         self.examiner = Examiner(config, adapter)
-        self.openlog = self._open_log() if own.fanotify else None
+        self._listening = Listening(adapter, is_wanted=own.fanotify)
+        self._why += self._listening.lacking
+        self.openlog = self._listening.openlog
         self._page = self._claim_page()
         directory = router.aside_directory
         self.aside = Aside(self.journal, adapter, directory, self._moved, step)
@@ -96,6 +96,8 @@ class Service:
         self.guard = Guard(self.enforcement, claims, self.meter, bounds, times, self._released)
         self.roster = self.guard.roster = Roster(self.enforcement, router.workers, self._began, self._closed)
         self._ending = Ending(adapter, claims, self.cases, self.meter, self.enforcement.kind, self._finished)
+        self._ending.told, self._ending.spare = self._listening.status, self.roster.spare
+        self._outside = self.enforcement.router_counters()
         self.spool = SpoolWatch(adapter, self.cases, self.meter, str(state))
         self._dispatch = (
             Dispatch(command, adapter, self.enforcement, self.roster, router.processes, file_size)
@@ -108,7 +110,6 @@ class Service:
         ways_in = ways(router.input, adapter.directories())
         self._gate = Gate(ways_in, adapter, self.examiner, self.cases, self.meter) if ways_in else None
         self._tasks: list[asyncio.Task[None]] = []
-        self._stopped = False
         self._started = now.started if (now := state_of(os.getpid())) else 0
         self._since = int(time.time())
 
@@ -125,12 +126,18 @@ class Service:
         self.cases.begin()
         self.roster.adopt()
         self._settle_start()
-        self._listen()
+        self._listening.begin(self.roster, self.cases.ended_well, self.meter.lost_claims.inc, self._strayed)
         self.report()
         ready()
         self._tasks = [
             loop.create_task(each)
-            for each in (self._scanning(), self._sweeping(), self._settling(), self._gating(), *self._routing())
+            for each in (
+                self._listening.scanning(),
+                self._sweeping(),
+                self._settling(),
+                self._gating(),
+                *self._routing(),
+            )
         ]
         waiting = loop.create_task(stopped.wait())
         await asyncio.wait([waiting, *self._tasks], return_when=asyncio.FIRST_COMPLETED)
@@ -148,7 +155,7 @@ class Service:
             each.cancel()
         if server:
             server.close()
-        self._stopped = True
+        self._listening.close()
         self._write_status("stopped")
         self.enforcement.close()
         self.journal.close()
@@ -161,15 +168,6 @@ class Service:
             return [self._router.run()]
         return [self._dispatching()] if self._dispatch else []
 
-    def _open_log(self) -> OpenLog | None:
-        if self._adapter.launches or not self._adapter.directories():
-            return None
-        try:
-            return OpenLog(self._adapter)
-        except OSError as error:
-            self._why.append(f"no fanotify: {error.strerror}: a worker that dies at once leaves no trace")
-            return None
-
     def _claim_page(self) -> ClaimPage | None:
         try:
             self._runtime.mkdir(mode=0o755, parents=True, exist_ok=True)
@@ -177,26 +175,6 @@ class Service:
         except OSError as error:
             self._why.append(f"no record of claims in {self._config.private_state}: {error.strerror}")
             return None
-
-    def _listen(self) -> None:
-        if self.openlog:
-            self.openlog.known = self.roster.workers
-            self.openlog.took = self.roster.claimed_by
-            self.openlog.finished = self.cases.ended_well
-            self.openlog.overflowed = self.meter.lost_claims.inc
-            asyncio.get_running_loop().add_reader(self.openlog.fileno(), self._recorded)
-
-    def _recorded(self) -> None:
-        """Something was opened: it is read a moment later, with what follows."""
-        if self.openlog:
-            loop = asyncio.get_running_loop()
-            loop.remove_reader(self.openlog.fileno())
-            loop.call_later(_RECORDS, self._read_records)
-
-    def _read_records(self) -> None:
-        if self.openlog and not self._stopped:
-            self.openlog.read()
-            asyncio.get_running_loop().add_reader(self.openlog.fileno(), self._recorded)
 
     def _noted(self, worker: Worker) -> None:
         if self._page:
@@ -217,16 +195,22 @@ class Service:
         self.meter.ended(worker.leaf.slot)
 
     def _ended(self, worker: Worker) -> None:
+        if self.openlog:
+            self.openlog.read()  # as long as it is known whose these records are
         self.roster.gone(worker)
         self._ending.ended(worker)
         if self._page:
             self._page.clear(worker.leaf.slot)
         self.roster.drop(worker.leaf.slot)
 
-    def _finished(self, worker: Worker, verdict: Verdict, status: int | None) -> None:
+    def _strayed(self, pid: int, status: int) -> None:
+        before, self._outside = self._outside, self.enforcement.router_counters()
+        self._ending.stray(pid, status, self._outside.since(before))
+
+    def _finished(self, worker: Worker | None, verdict: Verdict) -> None:
         if self._router and verdict in STRIKES:
             self._router.is_excused = True
-        if self._dispatch:
+        if self._dispatch and worker:
             self._dispatch.finished(worker, verdict)
             if not (worker.launched and self._adapter.find(worker.launched.message)):
                 self.cases.ended_well()
@@ -268,11 +252,6 @@ class Service:
                 self._page.note(worker)
         for path in self._adapter.stuck():
             _log.warning("the router will not look at this file again: %s", path)
-
-    async def _scanning(self) -> None:
-        while True:
-            self.roster.scan()
-            await asyncio.sleep(_SCAN)
 
     async def _sweeping(self) -> None:
         while True:

@@ -19,7 +19,8 @@ class Worker:
 
     `launched` is the message that it was started for, if it was. `since` is when it took what it holds (seconds,
     monotonic), `cpu` its CPU time then (None until that is looked at), `counters` those of its leaf then, `latest`
-    those last read, `looked_at` those that were counted. `order` is why we ended it; `near_limit` whether its memory was seen near its brake.
+    those last read, `looked_at` those that were counted. `order` is why we ended it; `near_limit` whether its memory
+    was seen near its brake; `is_logged` whether the log of opened files has all that it has open.
     """
 
     def __init__(self, process: Process, leaf: Leaf, pidfd: int, launched: Holding | None = None) -> None:
@@ -30,6 +31,7 @@ class Worker:
         self.order = ""
         self.near_limit = False
         self.has_held = launched is not None
+        self.is_logged = False
         self.holdings: list[Holding] = [launched] if launched else []
         self.since = time.monotonic()
         self.cpu: float | None = None

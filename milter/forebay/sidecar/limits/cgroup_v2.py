@@ -142,6 +142,11 @@ class CgroupV2:
     def slots(self) -> list[int]:
         return cgroup.slots(self.base)
 
+    def make_room(self, processes: int) -> None:
+        if self._bounds.memory:
+            limit = self._router.usage + max(1, processes) * self._bounds.memory
+            cgroup.write(self.base / cgroup.ROUTER / "memory.max", str(limit))
+
     def enter_router(self) -> None:
         (self.base / cgroup.ROUTER / "cgroup.procs").write_text("0", "ascii")
 

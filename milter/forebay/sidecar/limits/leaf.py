@@ -106,6 +106,12 @@ class Enforcement(Protocol):
     def router_counters(self) -> Counters:
         """The counters of the group of those that are in no leaf."""
 
+    def make_room(self, processes: int) -> None:
+        """Let so many processes that are in no leaf have, beyond what is in use there, the memory of a worker each.
+
+        What a worker has used before it came to its leaf stays with the group that it came from.
+        """
+
     def enter_router(self) -> None:
         """Called in a forked child before it executes the router."""
 

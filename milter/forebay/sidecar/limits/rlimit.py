@@ -113,6 +113,9 @@ class Rlimits:
     def slots(self) -> list[int]:
         return []
 
+    def make_room(self, processes: int) -> None:
+        """Each process has its own limit here."""
+
     def enter_router(self) -> None:
         """A child of ours is found by its parent."""
 

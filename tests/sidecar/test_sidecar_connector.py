@@ -1,0 +1,68 @@
+"""The process connector: forks and exits of the children of those that are asked about, and of nobody else."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from contextlib import closing
+
+import pytest
+
+from forebay.sidecar.connector import Connector, Exit, Fork
+
+
+def child(status: int) -> int:
+    """A child that has ended; its pid."""
+    pid = os.fork()
+    if pid == 0:
+        os._exit(status)
+    os.waitpid(pid, 0)
+    return pid
+
+
+def test_forks_and_exits_are_told_in_their_order() -> None:
+    """A fork is told before the exit, which has the status that waitpid(2) gives."""
+    with closing(Connector()) as connector:
+        pid = child(7)
+        assert connector.read() == ([Fork(os.getpid(), pid), Exit(pid, 7 << 8)], True)
+        killed = subprocess.run([sys.executable, "-c", "import os; os.kill(os.getpid(), 9)"], check=False)
+        assert killed.returncode == -signal.SIGKILL
+        forked, ended = connector.read()[0]
+        assert isinstance(forked, Fork)
+        assert ended == Exit(forked.child, signal.SIGKILL)
+
+
+def test_what_others_do_is_not_told() -> None:
+    """The children of a process that was not named wake nobody, and neither do threads."""
+    code = (
+        "import os, threading; [os.waitpid(p, 0) if (p := os.fork()) else os._exit(0) for _ in range(5)]; "
+        "t = threading.Thread(target=print); t.start(); t.join()"
+    )
+    with closing(Connector()) as connector:
+        done = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.DEVNULL)
+        done.wait()
+        assert connector.read()[0] == [Fork(os.getpid(), done.pid), Exit(done.pid, 0)]
+
+
+@pytest.mark.parametrize("more", [10, 100])
+def test_many_parents_are_followed(more: int) -> None:
+    """However many there are: with too many for a filter all are told."""
+    with closing(Connector()) as connector:
+        connector.follow([*range(1 << 21, (1 << 21) + more), os.getpid()])
+        pid = child(0)
+        told = [each for each in connector.read()[0] if each in {Fork(os.getpid(), pid), Exit(pid, 0)}]
+        assert len(told) == 2
+        connector.follow(range(1 << 21, (1 << 21) + more))
+        pid = child(0)
+        assert (Fork(os.getpid(), pid) in connector.read()[0]) == (more > 60)
+
+
+def test_a_flood_is_told() -> None:
+    """Where more happened than the kernel keeps, that is said."""
+    with closing(Connector()) as connector:
+        connector._socket.setsockopt(1, 33, 4096)
+        for _ in range(40):
+            child(0)
+        assert not connector.read()[1]
