@@ -93,10 +93,12 @@ class Listening:
             self._births.close()
 
     def _scan(self) -> bool:
-        """Look for workers. Where there are many to be taken in, those come first that have opened a message."""
+        """Look for workers. One that has opened a message is surely one, whosever child it is."""
         is_more = self._roster.scan()
         if is_more and self.openlog:
             self.openlog.read()
+            for pid in [each for each in self._births.fresh if self.openlog.knows(each)] if self._births else ():
+                self._roster.claimed_by(pid)
         return is_more
 
     def _took(self, pid: int) -> None:

@@ -150,6 +150,10 @@ class OpenLog:
             self._ended[record] = self._sweep
             self._closed.setdefault(pid, {})[record] = (self._sweep, -self._reads if mask & _OPEN else self._reads)
 
+    def knows(self, pid: int) -> bool:
+        """Whether a process has opened anything."""
+        return pid in self._open
+
     def holdings(self, pid: int, *, anywhere: bool = False) -> list[Holding]:
         """The messages that a process has open, or had when it ended: in the queue, or wherever they are now."""
         records: set[bytes] = {*self._open.get(pid, {}), *self._closed.get(pid, {})}

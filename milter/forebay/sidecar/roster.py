@@ -61,7 +61,7 @@ class Roster:
                 self._take(heads[0], slot)
 
     def scan(self) -> bool:
-        """Look for processes outside the leaves that are workers; whether there may be more than were taken in."""
+        """Look for processes outside the leaves that are workers; whether there may be more before long."""
         pids = self._enforcement.router_pids()
         if not pids and not self._outside:
             return False
@@ -75,12 +75,14 @@ class Roster:
                 return True
             taken += self._look(pid, present, now)
         self._parents &= present
-        return False
+        return any(self._outside[pid] != _SETTLED and pid not in self._parents for pid in self._outside)
 
     def _look(self, pid: int, present: set[int], now: float) -> bool:
         """Look at a process outside the leaves; whether it was taken in as a worker."""
         first = self._outside.setdefault(pid, now)
-        if pid == self.main or pid in self._parents or first == _SETTLED:
+        if pid == self.main:
+            self._outside[pid] = _SETTLED
+        if pid in self._parents or self._outside[pid] == _SETTLED:
             return False
         is_settled = now - first > _ORPHAN_SECONDS
         if is_settled:
