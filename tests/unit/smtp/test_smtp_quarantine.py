@@ -131,15 +131,16 @@ def test_hits_are_counted_whatever_is_done_with_them() -> None:
         with store.write() as db:
             fingerprints.publish(db, fingerprints.New(digest.hex(), "exact", "crash", "a"), 3600, 0)
         wait(lambda: service.send(GOOD).action.word == "tag", service)
-        for _ in range(4):
-            service.send(GOOD)
+        # One worker may know of it a moment before another.
+        tagged = 1 + sum(service.send(GOOD).action.word == "tag" for _ in range(20))
+        assert tagged > 1
 
         def hits() -> int:
             with store.read() as db:
                 return fingerprints.get(db, digest.hex()).hits
 
-        wait(lambda: hits() == 5, service)
-        assert service.metrics()["forebay_fingerprint_hits_total"] == 5
+        wait(lambda: hits() == tagged, service)
+        assert service.metrics()["forebay_fingerprint_hits_total"] == tagged
         known = json.loads(Path(service.folder, "state/fingerprints.json").read_text())
         assert known["fingerprints"][0][:2] == [digest.hex(), "exact"]
         store.close()
