@@ -141,6 +141,23 @@ def _known(store: Store, entry_id: str) -> bool:
         return db.execute(sa.select(ENTRY.c.id).where(ENTRY.c.id == entry_id)).first() is not None
 
 
+def test_what_another_mta_holds_is_left_alone_and_keeps_nobody_waiting(place: tuple[Site, Desk]) -> None:
+    """A record of an MTA that cannot be acted on: its request is refused with that reason, and Postfix's go on."""
+    site, desk = place
+    store = store_of(site)
+    now = time.time()
+    other = record(host=HOST, queue_id="5AGEXAMPLE", at=now, id=records.new_id(now), mta="courier")
+    forged(site, other)
+    eventually(lambda: _known(store, other.id))
+    with store.read() as db:
+        row = Entry(*db.execute(sa.select(ENTRY).where(ENTRY.c.id == other.id)).one())
+    assert outcome(store, row, "delete") == "forebay cannot act on the queue of courier"
+    mine = desk.entry(site.send(EVIL).last.queue_id)["id"]
+    desk.await_state(mine, "held")
+    assert desk.ask("quarantine", "release", mine) == f"{mine}: done\n"
+    store.close()
+
+
 def test_the_clerk_killed_at_any_time_does_everything_once() -> None:
     """SIGKILL again and again while it confirms, releases and deletes: each request has one outcome, good mail is untouched."""
     chance = random.Random(6)

@@ -17,7 +17,7 @@ CHOSEN: Final = "" if LONG else "(killer_is and memory and new) or waits or copi
 
 
 def test_the_sidecar_with_cgroup_v2() -> None:
-    """Killers, restarts, accidents and a broken router: the tests that pass with v1 pass with v2."""
+    """Killers, their copies, waiting, kills by hand and observing (with --long all of them) are as with v1."""
     kernel = unpack("user-mode-linux", ROOT / ".cache") / "usr/bin/linux.uml"
     more = {"GUEST_KERNEL": str(kernel), "GUEST_SECONDS": str(SECONDS), "PYTHONDONTWRITEBYTECODE": "1"}
     guest, base = str(ROOT / "tests/vm/guest"), "/dev/shm/tests"

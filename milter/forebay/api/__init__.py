@@ -12,6 +12,7 @@ and its annotated attributes are its options.
 from __future__ import annotations
 
 import re
+from abc import abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
 
@@ -131,33 +132,33 @@ class Validator:
 class FieldValidator(Validator):
     """Looks at one field at a time: called for each field named in `fields`, or for every field without it."""
 
+    @abstractmethod
     def check(self, field: Field) -> Iterable[Finding]:
         """Report what is wrong with this field."""
-        raise NotImplementedError
 
 
 class HeaderValidator(Validator):
     """Looks at the header as a whole: called once, and only for a header that has one of `fields` (if given)."""
 
+    @abstractmethod
     def check(self, header: Header) -> Iterable[Finding]:
         """Report what is wrong with this header; its envelope is `header.envelope`."""
-        raise NotImplementedError
 
 
 class EnvelopeValidator(Validator):
     """Looks at the envelope alone: called once a message."""
 
+    @abstractmethod
     def check(self, envelope: Envelope) -> Iterable[Finding]:
         """Report what is wrong with this envelope."""
-        raise NotImplementedError
 
 
 class BodyStartValidator(Validator):
     """Looks at the first chunk of the body (up to 65,535 bytes). Enabling one makes the MTA send that chunk."""
 
+    @abstractmethod
     def check(self, start: bytes, header: Header) -> Iterable[Finding]:
         """Report what is wrong with the first bytes of the body."""
-        raise NotImplementedError
 
 
 class DefectValidator(Validator):
@@ -215,6 +216,8 @@ def validator(  # noqa: PLR0913 - what a validator says of itself, by keyword
             raise TypeError(f"{id}: derive from one of {', '.join(kind.__name__ for kind in KINDS)}")
         if not (cls.__doc__ or "").strip():
             raise TypeError(f"{id}: say in the docstring what it refuses, and why")
+        if getattr(getattr(cls, "check", None), "__isabstractmethod__", False):
+            raise TypeError(f"{id}: write its method check")
         author = action if author_action is None else author_action
         cls.spec = Spec(
             id=id,

@@ -254,38 +254,8 @@ class Adapter:
         """Remove for good what was set aside with this target; `remove(path)` is a durable unlink. Raises OSError."""
         remove(target)
 
-    # Workers, where a router has more kinds of processes than one.
-
-    def is_worker(self, found: Process, parent: Process | None) -> bool | None:
-        """Whether a process is a worker; None where only its place in the tree of processes tells."""
-        return None
-
-    def starts_workers(self, worker: Process) -> bool:
-        """Whether a worker starts processes that are workers by themselves, so that they get a leaf of their own."""
-        return False
-
-    def holders(self, worker: Process) -> tuple[int, ...]:
-        """The pids whose open files tell what a worker holds: its own, or who works through it."""
-        return (worker.pid,)
-
-    def services(self, worker: Process) -> tuple[str, ...]:
-        """The names by which [router.services] may give a worker limits of its own, the most particular one first."""
-        return ()
-
-    def answers(self, worker: Process, code: int) -> bool:
-        """Whether a worker that ends with this exit status has answered, and not failed."""
-        return False
-
-    def moved_to(self, path: str) -> str:
-        """Where the message lies that the router had under this path a moment ago, by its name alone."""
-        return path
-
     def leftovers(self, worker: Process, held: Iterable[Message]) -> list[str]:
         """Half-written files that a dead worker left, which nobody but it would have finished."""
-        return []
-
-    def abandoned(self) -> list[str]:
-        """Half-written files of workers that ended before anybody saw them; nobody will finish them."""
         return []
 
     def stuck(self) -> list[str]:

@@ -97,8 +97,9 @@ class Listening:
         is_more = self._roster.scan()
         if is_more and self.openlog:
             self.openlog.read()
-            for pid in [each for each in self._births.fresh if self.openlog.knows(each)] if self._births else ():
-                self._roster.claimed_by(pid)
+            for pid in list(self._births.fresh if self._births else ()):
+                if self.openlog.knows(pid):
+                    self._roster.claimed_by(pid)
         return is_more
 
     def _took(self, pid: int) -> None:

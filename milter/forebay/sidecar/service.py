@@ -8,14 +8,13 @@ import logging
 import os
 import signal
 import time
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from forebay.api.process import is_alive, opened
 from forebay.api.process import state as state_of
 from forebay.api.router import Confidence, Holding, Message
-from forebay.logs import LOGGER, printable
+from forebay.logs import LOGGER
 from forebay.metrics_router import LIMITS
 from forebay.sidecar import enforce, http, requests, statusfile
 from forebay.sidecar.aside import Aside
@@ -272,7 +271,6 @@ class Service:
         changes = -1
         while True:
             self.cases.settle()
-            self._remove_abandoned()
             await self.spool.look()
             try:
                 if changes != (changes := self.journal.changes()):
@@ -284,12 +282,6 @@ class Service:
                 self.meter.journal_failed()
             self._write_status("guarding")
             await asyncio.sleep(_SETTLE)
-
-    def _remove_abandoned(self) -> None:
-        for path in self._adapter.abandoned():
-            with suppress(OSError):
-                os.unlink(path)
-                _log.info("removed what nobody will finish: %s", printable(path))
 
     async def _gating(self) -> None:
         while True:

@@ -21,7 +21,7 @@ from forebay.store import changes, requests
 from forebay.store.changes import FOREBAY
 from forebay.store.entries import Entry
 from forebay.store.ledger import Held
-from forebay.store.queues import HOLD, Glance, bare, is_same
+from forebay.store.queues import HOLD, Glance, NoQueueError, bare, is_same
 from forebay.store.schema import ANNOUNCED, DELETED, ENTRY, HELD, MTA_HOLD, RELEASED, VANISHED
 
 if TYPE_CHECKING:
@@ -109,7 +109,10 @@ class Hands:
         """Compare what should wait in the queues with what does."""
         queues = Glance(self._queues)
         for entry in announced:
-            found = self._find(entry.id, queues)
+            try:
+                found = self._find(entry.id, queues)
+            except NoQueueError:
+                continue  # it may be held; it stays announced
             if not isinstance(found, str):
                 self._change(entry.id, HELD, f"queue id {found.queued.queue_id}", size=found.queued.size)
             elif time.time() - entry.at > self._grace:
@@ -189,7 +192,10 @@ class Hands:
         if entry.kind != MTA_HOLD:
             return self._in_spool(entry, request)
         queues = Glance(self._queues)
-        found = self._find(entry.id, queues)
+        try:
+            found = self._find(entry.id, queues)
+        except NoQueueError as error:
+            return str(error)
         if isinstance(found, str):
             return found
         return self._act(entry, request, queues.queue(found.mta), found.queued)

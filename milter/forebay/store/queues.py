@@ -47,6 +47,10 @@ class Queue(Protocol):
         """The header and body of a message."""
 
 
+class NoQueueError(UnavailableError):
+    """An MTA whose quarantine forebay cannot act on: nothing is known of what it holds."""
+
+
 class Glance:
     """The queues of a host at one moment: each MTA is asked once, and only if its answer is needed."""
 
@@ -55,17 +59,17 @@ class Glance:
         self._seen: dict[str, Mapping[str, Queued]] = {}
 
     def listed(self, mta: str) -> Mapping[str, Queued]:
-        """What the queue of this MTA holds. Raises UnavailableError."""
+        """What the queue of this MTA holds. Raises UnavailableError, NoQueueError where there is none."""
         if mta not in self._seen:
             self._seen[mta] = self.queue(mta).listed()
         return self._seen[mta]
 
     def queue(self, mta: str) -> Queue:
-        """The queue of this MTA. Raises UnavailableError where there is none."""
+        """The queue of this MTA. Raises NoQueueError where there is none."""
         try:
             return self._queues[mta]
         except KeyError:
-            raise UnavailableError(f"forebay cannot act on the queue of {mta}") from None
+            raise NoQueueError(f"forebay cannot act on the queue of {mta}") from None
 
 
 def bare(sender: bytes | str) -> str:

@@ -163,6 +163,7 @@ def test_what_is_no_regular_file_is_not_read(directory: Path) -> None:
         ("plugin = 'x'", "has no Plugin object named `plugin`"),
         (GOOD % ("a-b", API + 1), f"was written for interface {API + 1}; this forebay has {API}"),
         (GOOD % ("Not Kebab", API), "must be kebab-case"),
+        (GOOD.partition("    def check")[0] % "a-b", "a-b: write its method check"),
         ("from forebay.api import Plugin\nplugin = Plugin('x', 1, (int,))", "no class under @validator"),
         ("from forebay.api import *\nplugin = Plugin('x', 1, (FieldValidator,))", "no class under @validator"),
         ("from forebay.api import Plugin\nplugin = Plugin('x', 1, ('x',))", "no class under @validator"),

@@ -121,12 +121,6 @@ class ZMailer(Adapter):
         hidden = {f".{int.from_bytes(each.identity[8:16], 'big')}" for each in held}
         return found + [path for path in _below(f"{self._office}/transport") if path.rpartition("/")[2] in hidden]
 
-    def abandoned(self) -> list[str]:
-        """Public files that name a process which is gone."""
-        public = f"{self._office}/public"
-        writers = ((name, name.rpartition(":")[2]) for name in _names(public))
-        return [f"{public}/{name}" for name, pid in writers if pid.isdecimal() and not os.path.exists(f"/proc/{pid}")]
-
     def stuck(self) -> list[str]:
         """Queue files without their twin in transport/: mail that nobody will look at again."""
         twins = {path.rpartition("/")[2] for path in _below(f"{self._office}/transport")}
