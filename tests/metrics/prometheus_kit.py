@@ -43,13 +43,13 @@ def promtool(*arguments: str, tree: Path | None = None, given: str = "", cwd: Pa
     return said
 
 
-def newer_prometheus(suite: str) -> Path:
-    """The folder with Prometheus of a newer Debian; download it the first time. Its programs are static."""
-    tree = CACHE / f"prometheus-{suite}"
+def newer_promtool(suite: str) -> Path:
+    """The folder with promtool of a newer Debian; download it the first time. It is static."""
+    tree = CACHE / f"promtool-{suite}"
     if tree.is_dir():
         return tree
     CACHE.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f"prometheus-{suite}-", dir=CACHE) as place:
+    with tempfile.TemporaryDirectory(prefix=f"promtool-{suite}-", dir=CACHE) as place:
         work = Path(place)
         for each in ("lists/partial", "cache/archives/partial", "root"):
             (work / each).mkdir(parents=True)
@@ -62,7 +62,8 @@ def newer_prometheus(suite: str) -> Path:
         }  # fmt: skip
         apt = ("apt-get", "-qq", *(part for name, value in options.items() for part in ("-o", f"{name}={value}")))
         subprocess.run((*apt, "update"), check=True, capture_output=True)
-        subprocess.run((*apt, "download", "prometheus"), check=True, capture_output=True, cwd=work)
+        # Newer Debians have promtool in a package of its own.
+        subprocess.run((*apt, "download", "promtool"), check=True, capture_output=True, cwd=work)
         subprocess.run(("dpkg-deb", "-x", str(next(work.glob("*.deb"))), str(work / "root")), check=True)
         (work / "root").chmod(0o755)
         (work / "root").rename(tree)
