@@ -45,7 +45,8 @@ def test_newer_debians_agree(rules: dict[str, Rule], tmp_path: Path, suite: str)
 def test_every_alert_has_its_section_and_every_section_its_alert(rules: dict[str, Rule]) -> None:
     """An alert links to what it means, what to look at and what to do; nothing else stands there."""
     sections = dict(re.findall(r"^## (\w+)\n(.*?)(?=^## |\Z)", RUNBOOKS.read_text(), re.MULTILINE | re.DOTALL))
-    assert list(sections) == list(rules)
+    assert list(sections) == re.findall(r"alert: (\w+)", RULES.read_text())  # Prometheus has an order of its own
+    assert sections.keys() == rules.keys()
     for name, rule in rules.items():
         assert rule.annotations["runbook_url"] == f"grafana/runbooks.md#{name.lower()}"
         assert set(re.findall(r"^\*\*(.*?)\.\*\*", sections[name], re.MULTILINE)) == PARTS, name

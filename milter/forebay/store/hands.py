@@ -189,8 +189,9 @@ class Hands:
         entry = Entry(*row)
         if entry.state not in {ANNOUNCED, HELD}:
             return requests.DONE if entry.state == _OUTCOMES[request.verb] else f"it is {entry.state}"
-        if entry.kind != MTA_HOLD:
-            return self._in_spool(entry, request)
+        return self._in_hold(entry, request) if entry.kind == MTA_HOLD else self._in_spool(entry, request)
+
+    def _in_hold(self, entry: Entry, request: Request) -> str:
         queues = Glance(self._queues)
         try:
             found = self._find(entry.id, queues)
