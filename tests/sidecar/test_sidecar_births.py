@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -43,6 +44,7 @@ def test_one_that_dies_as_soon_as_it_is_forked_is_known(sites: Callable[..., Sit
     site.wait(lambda: site.aside_names() == ["killer"])
     assert site.kills_by(["killer"]) == {"killer": 2}
     assert "nobody knows" not in site.log()
+    assert re.search(r"exit statuses: waitid, (pidfd, )?connector, stat\n", site.log())
 
 
 def test_a_daemon_that_detaches_itself_slowly_lives(sites: Callable[..., Site]) -> None:

@@ -50,7 +50,7 @@ def test_an_unprivileged_user_in_a_delegated_subtree(sites: Callable[..., Site],
     site.wait(lambda: site.aside_names() == ["killer"] and "good" in site.delivered())
     assert "by cgroup" in site.log()
     assert style == "single" or "no fanotify" in site.log()
-    assert site.cli("quarantine", "release", site.entries("aside")[0].id) == 0
+    assert site.cli("quarantine", "release", site.entries("aside")[0].id) == 0, site.log()
     site.wait(lambda: len(site.entries("aside")) == 1 and len(site.entries("released")) == 1)
 
 

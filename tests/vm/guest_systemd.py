@@ -57,6 +57,11 @@ def wait(holds: Callable[[], object]) -> bool:
     return True
 
 
+def journal() -> str:
+    """What the service has said."""
+    return run("journalctl", "--no-pager", "--output=cat", "--unit", UNIT)[1]
+
+
 def configure(policy: str) -> None:
     """Write the configuration."""
     CONFIG.write_text(f'[milter]\nlisten = "unix:{SOCKET}"\nworkers = 2\n{policy}')
@@ -102,7 +107,9 @@ def live(program: str) -> dict[str, Any]:
     seen["after the supervisor's death"] = [restarted, show("NRestarts")]
 
     configure("[policy]\npreset = 'observ'\n")
-    seen["wrong reload"] = [run("systemctl", "reload", UNIT)[0], verdict(EVIL), show("ActiveState")]
+    reload = run("systemctl", "reload", UNIT)[0]
+    wait(lambda: "reload: refused" in journal())  # a moment later
+    seen["wrong reload"] = [reload, verdict(EVIL), show("ActiveState")]
     seen["wrong restart"] = [run("systemctl", "restart", UNIT)[0], show("ActiveState"), show("ExecMainStatus")]
 
     configure("")
@@ -110,7 +117,7 @@ def live(program: str) -> dict[str, Any]:
     seen["start again"] = run("systemctl", "start", UNIT)
     seen["stop"] = [run("systemctl", "stop", UNIT)[0], show("Result"), Path("/run/forebay").exists()]
     seen["state"] = Path("/var/lib/forebay").stat().st_mode & 0o777
-    seen["journal"] = run("journalctl", "--no-pager", "--output=cat", "--unit", UNIT)[1]
+    seen["journal"] = journal()
     seen["remove"] = run(program, "install", "--program", program, "--remove")
     run("systemctl", "daemon-reload")
     seen["left"] = [show("LoadState"), CONFIG.exists()]

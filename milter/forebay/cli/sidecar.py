@@ -77,7 +77,10 @@ def _launch(config: Config, adapter: Adapter, command: tuple[str, ...]) -> int:
 
 def _reset(config: Config) -> int:
     from forebay.sidecar import requests
+    from forebay.sidecar.clerk import Owner
     from forebay.sidecar.journal import Journal
 
-    requests.ask(Journal(config.private_state), requests.RESET, "", getpass.getuser())
+    person = getpass.getuser()
+    with Owner(config.private_state)():
+        requests.ask(Journal(config.private_state), requests.RESET, "", person)
     return 0

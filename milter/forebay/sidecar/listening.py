@@ -84,7 +84,7 @@ class Listening:
 
     def exits(self) -> list[str]:
         """Where the exit statuses of processes that are not our children may be from."""
-        return ["connector"] if self._births else []
+        return ["connector"] if self._connector else []
 
     def close(self) -> None:
         """Listen no more."""

@@ -16,7 +16,7 @@ from forebay.api.process import state as state_of
 from forebay.api.router import Confidence, Holding, Message
 from forebay.logs import LOGGER
 from forebay.metrics_router import LIMITS
-from forebay.sidecar import enforce, http, requests, statusfile
+from forebay.sidecar import enforce, exits, http, requests, statusfile
 from forebay.sidecar.aside import Aside
 from forebay.sidecar.cases import Cases, Rules
 from forebay.sidecar.claimpage import ClaimPage
@@ -81,6 +81,9 @@ class Service:
         self._listening = Listening(adapter, is_wanted=own.fanotify)
         self._why += self._listening.lacking
         self.openlog = self._listening.openlog
+        self._exit_sources = [
+            *(["waitid"] if command else []), *(["pidfd"] if exits.kernel_tells() else []), *self._listening.exits(), "stat"
+        ]  # fmt: skip
         self._page = self._claim_page()
         directory = router.aside_directory
         self.aside = Aside(self.journal, adapter, directory, self._moved, step)
@@ -308,6 +311,7 @@ class Service:
         if kind == "rlimit":
             _log.warning("without cgroups memory is only polled, and a kernel kill cannot be told from another")
         _log.info("claims: %s", ", ".join(self._claim_sources()))
+        _log.info("exit statuses: %s", ", ".join(self._exit_sources))
         if not router.input and self._adapter.directories():
             _log.info("no gate: mail written straight into the spool meets no validator ([router] input)")
         if self._config.sidecar.mode == "observe":
