@@ -132,7 +132,8 @@ def test_an_author_may_bound_a_level_further() -> None:
 
 def author_mistake(**attributes: Any) -> type[Validator]:
     annotations = {name: type(value) for name, value in attributes.items()}
-    cls = type("Wrong", (FieldValidator,), {"__doc__": "Wrong.", **attributes, "__annotations__": annotations})
+    body = {"__doc__": "Wrong.", "check": Fussy.check, **attributes, "__annotations__": annotations}
+    cls = type("Wrong", (FieldValidator,), body)
     return validator(id="wrong", rfc="")(cls)
 
 
