@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -22,6 +24,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 UNIT = "forebay-milter"
+SIDECAR = "forebay-sidecar"
+ROUTER = "router"
+VERSIONS = Path("/opt/versions")
+"""What Python looks at first: a version that is put there is the one that is installed."""
 SOCKET = "/var/spool/postfix/forebay/milter.sock"
 CONFIG = Path("/etc/forebay/forebay.toml")
 GOOD = b"From: a@example.org\nTo: b@example.org\nDate: Thu, 26 Nov 2026 10:00:00 +0000\nMessage-ID: <1@a>\nSubject: x\n"
@@ -35,9 +41,9 @@ def run(*command: str) -> tuple[int, str]:
     return done.returncode, (done.stdout + done.stderr).strip()
 
 
-def show(name: str) -> str:
-    """One property of the unit."""
-    return run("systemctl", "show", "--property", name, "--value", UNIT)[1]
+def show(name: str, unit: str = UNIT) -> str:
+    """One property of a unit."""
+    return run("systemctl", "show", "--property", name, "--value", unit)[1]
 
 
 def verdict(header: bytes) -> str:
@@ -75,8 +81,107 @@ def privileges(pid: str) -> dict[str, str]:
     }
 
 
+# A router as it may be packaged, confined as Debian 13 confines Postfix; what it is given to do takes half a second.
+ROUTER_UNIT = """\
+[Service]
+ExecStart={program} guest /opt/checkout/tests/sidecar/standin_router.py --workers 2 /var/spool/router /delivered
+CapabilityBoundingSet=CAP_NET_BIND_SERVICE CAP_SYS_CHROOT CAP_SETGID CAP_SETUID CAP_DAC_OVERRIDE CAP_CHOWN
+LockPersonality=yes
+MemoryDenyWriteExecute=yes
+ProtectControlGroups=yes
+ProtectKernelTunables=yes
+ProtectSystem=full
+ProcSubset=pid
+RestrictNamespaces=yes
+SystemCallFilter=@system-service @setuid chroot
+"""
+ROUTER_CONFIG = """\
+[router]
+adapter = "spool"
+spool = ["/var/spool/router"]
+cgroup = "/system.slice/router.service"
+[router.limits]
+memory = 100000000
+reserve = 100000000
+"""
+LETTER = "From: a@example.org\nMessage-ID: <{number}@a>\nX-Do: sleep 0.5\n\nHello\n"
+
+
+def workers() -> dict[str, list[str]]:
+    """The processes in each group of the router's unit."""
+    base = Path("/sys/fs/cgroup/system.slice/router.service")
+    return {each.parent.name: each.read_text().split() for each in base.glob("*/cgroup.procs")}
+
+
+def in_leaves() -> list[str]:
+    """The workers that have a group of their own."""
+    return sorted(pid for name, pids in workers().items() if name.startswith("worker-") for pid in pids)
+
+
+def delivered() -> int:
+    """How many messages the router is done with."""
+    return Path("/delivered").read_text().count("\n") if Path("/delivered").exists() else 0
+
+
+def guard(program: str, seen: dict[str, Any]) -> None:
+    """Guard a router that has a unit of its own; restart, reload and stop the sidecar while the router works."""
+    spool = Path("/var/spool/router")
+    spool.mkdir()
+    Path(f"/etc/systemd/system/{ROUTER}.service").write_text(ROUTER_UNIT.format(program=program))
+    seen["guard"] = run(program, "install", "--program", program, "--guard", f"{ROUTER}.service")
+    configure(ROUTER_CONFIG)
+    seen["verify"] = run("systemd-analyze", "verify", "--man=no", UNIT + ".service", SIDECAR + ".service",
+                         ROUTER + ".service", "forebay-digest.timer")  # fmt: skip
+    run("systemctl", "daemon-reload")
+    seen["router starts"] = run("systemctl", "start", ROUTER)
+    seen["sidecar starts"] = [*run("systemctl", "start", SIDECAR), show("ActiveState", SIDECAR)]
+    router, sidecar = show("MainPID", ROUTER), show("MainPID", SIDECAR)
+    seen["in leaves"] = wait(lambda: len(in_leaves()) == 2)
+    before = in_leaves()
+    for number in range(200):
+        (spool / f"m{number}").write_text(LETTER.format(number=number))
+    seen["works"] = wait(lambda: delivered() >= 2)
+
+    seen["sidecar restarts"] = run("systemctl", "restart", SIDECAR)
+    restarted = show("MainPID", SIDECAR)
+    seen["sidecar reloads"] = run("systemctl", "reload", SIDECAR)
+    active = wait(lambda: show("ActiveState", SIDECAR) == "active")
+    seen["sidecar after"] = [restarted != sidecar, show("MainPID", SIDECAR) == restarted, active]
+    configure(ROUTER_CONFIG.replace("spool =", "spoil ="))
+    run("systemctl", "reload", SIDECAR)
+    seen["wrong sidecar reload"] = [
+        wait(lambda: show("ActiveState", SIDECAR) == "active"),
+        show("MainPID", SIDECAR) == restarted,
+    ]
+    configure(ROUTER_CONFIG)
+    time.sleep(1)  # more than ten scans: whoever is taken for a worker by mistake is taken by now
+    seen["same workers"] = [in_leaves(), workers()["router"]] == [before, [router]]
+    count = delivered()
+    seen["works on"] = wait(lambda: delivered() > count)
+    seen["untouched"] = [run(program, "status")[1], len(list(spool.glob("forebay-aside/*")))]
+    seen["sidecar stops"] = [run("systemctl", "stop", SIDECAR)[0], show("Result", SIDECAR), in_leaves() == before]
+    seen["router stops"] = [run("systemctl", "stop", ROUTER)[0], workers()]
+    seen["sidecar journal"] = run("journalctl", "--no-pager", "--output=cat", "--unit", SIDECAR, "--unit", ROUTER)[1]
+
+
+def upgrade(program: str, main: str) -> list[Any]:
+    """Install another version, and reload: the same process is that version then."""
+    (old,) = Path(f"/opt/checkout/{os.environ['GUEST_PACKAGES']}").glob("forebay-*.dist-info")
+    new = VERSIONS / "forebay-99.0.dist-info"
+    new.mkdir(parents=True)
+    for each in ("METADATA", "entry_points.txt"):
+        text = (old / each).read_text()
+        (new / each).write_text(re.sub(r"^Version: .*", "Version: 99.0", text, flags=re.MULTILINE))
+    status = run("systemctl", "reload", UNIT)[0]
+    told = Path("/run/forebay/milter.json")
+    is_new = wait(lambda: json.loads(told.read_text())["version"] == "99.0" and show("ActiveState") == "active")
+    seen = [status, is_new, show("MainPID") == main, verdict(EVIL), run(program, "--version")[1]]
+    shutil.rmtree(new)
+    return seen
+
+
 def live(program: str) -> dict[str, Any]:
-    """Install, start, reload, hurt, stop and remove the service, and tell what was seen."""
+    """Install, start, reload, hurt, stop and remove the services, and tell what was seen."""
     seen: dict[str, Any] = {"systemd": run("systemctl", "--version")[1].split()[1]}
     with Path("/etc/group").open("a") as groups:
         groups.write("postfix:x:5000:\n")
@@ -95,6 +200,9 @@ def live(program: str) -> dict[str, Any]:
     configure('[policy]\npreset = "observe"\n')
     seen["reload"] = run("systemctl", "reload", UNIT)
     seen["reloaded"] = wait(lambda: verdict(EVIL) == "ACCEPT")
+
+    seen["upgrade"] = upgrade(program, main)
+    seen["back"] = [run("systemctl", "reload", UNIT)[0], wait(lambda: show("ActiveState") == "active")]
 
     children = Path(f"/proc/{main}/task/{main}/children").read_text().split()
     (worker, *_) = [each for each in children if Path(f"/proc/{each}/comm").read_text().startswith("forebay-worker")]
@@ -115,7 +223,8 @@ def live(program: str) -> dict[str, Any]:
     configure("")
     run("systemctl", "reset-failed", UNIT)
     seen["start again"] = run("systemctl", "start", UNIT)
-    seen["stop"] = [run("systemctl", "stop", UNIT)[0], show("Result"), Path("/run/forebay").exists()]
+    guard(program, seen)
+    seen["stop"] = [run("systemctl", "stop", UNIT)[0], show("Result"), Path(SOCKET).exists()]
     seen["state"] = Path("/var/lib/forebay").stat().st_mode & 0o777
     seen["journal"] = journal()
     seen["remove"] = run(program, "install", "--program", program, "--remove")

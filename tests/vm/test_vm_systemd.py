@@ -41,14 +41,15 @@ mount -t proc proc proc
 mount -t sysfs sysfs sys
 mount -t devtmpfs dev dev
 mount -t cgroup2 -o nsdelegate cgroup2 sys/fs/cgroup
+mount -t tmpfs -o mode=1777 memory tmp
 mkdir -p job opt/checkout opt/python
 mount --bind {job} job
 mount --bind {root} opt/checkout
 mount --bind {base} opt/python
 cat >opt/forebay <<'END'
 #!/bin/sh
-export PYTHONHOME=/opt/python PYTHONDONTWRITEBYTECODE=1 LD_LIBRARY_PATH=/opt/python/lib
-export PYTHONPATH=/opt/checkout/milter:/opt/checkout/plugins:/opt/checkout/{packages}
+export GUEST_PACKAGES={packages} PYTHONHOME=/opt/python PYTHONDONTWRITEBYTECODE=1 LD_LIBRARY_PATH=/opt/python/lib
+export PYTHONPATH=/opt/versions:/opt/checkout/milter:/opt/checkout/plugins:/opt/checkout/{packages}
 if [ "$1" = guest ]; then shift; exec /opt/python/bin/{name} "$@"; fi
 exec /opt/python/bin/{name} -c 'from forebay.cli.main import main; main()' "$@"
 END
@@ -109,7 +110,7 @@ def test_it_installs_starts_and_judges(seen: dict[str, Any]) -> None:
     """`forebay install` makes user and directories; the unit starts, and READY comes when mail is judged."""
     status, said = seen["install"]
     assert status == 0
-    assert said.count("wrote /etc/") == 4
+    assert said.count("wrote /") == 9
     assert "(forebay)" in seen["user"]
     assert seen["start"] == [0, ""]
     assert seen["verdicts"] == ["ACCEPT", "REJECT"]
@@ -136,6 +137,13 @@ def test_a_reload_takes_effect(seen: dict[str, Any]) -> None:
     assert "reload: refused" in seen["journal"]
 
 
+def test_an_upgrade_is_a_reload(seen: dict[str, Any]) -> None:
+    """The main process is the version that is installed now, and the manager has seen a reload, no restart."""
+    assert seen["upgrade"] == [0, True, True, "ACCEPT", "forebay, version 99.0"]
+    assert seen["back"] == [0, True]
+    assert "reload: the version that is installed takes over" in seen["journal"]
+
+
 def test_the_watchdog_and_the_death_of_a_worker(seen: dict[str, Any]) -> None:
     """The manager hears of the service again and again, and sees nothing of a worker that was killed."""
     assert seen["heard of again"]
@@ -155,16 +163,49 @@ def test_a_wrong_configuration_is_not_tried_again_and_again(seen: dict[str, Any]
 
 
 def test_a_stop_is_clean(seen: dict[str, Any]) -> None:
-    """The run-time directory goes, the state stays."""
+    """The socket goes, the state stays."""
     assert seen["start again"] == [0, ""]
     assert seen["stop"] == [0, "success", False]
     assert seen["state"] == 0o700
+
+
+def test_a_routers_unit_is_started_in_its_group(seen: dict[str, Any]) -> None:
+    """By the drop-in, though the unit is confined; the sidecar has each worker in a leaf of its own."""
+    status, said = seen["guard"]
+    assert status == 0
+    assert "wrote /etc/systemd/system/router.service.d/zz-forebay.conf" in said
+    assert seen["verify"] == [0, ""]
+    assert seen["router starts"] == [0, ""]
+    assert seen["sidecar starts"] == [0, "", "active"]
+    assert seen["in leaves"], seen["sidecar journal"]
+    assert "outside the router's group" not in seen["sidecar journal"]
+    assert "guarding spool by cgroup-v2" in seen["sidecar journal"]
+
+
+def test_the_sidecar_restarts_and_reloads_under_load_and_ends_no_worker(seen: dict[str, Any]) -> None:
+    """Another process after a restart, the same after a reload; a wrong configuration changes nothing."""
+    assert seen["works"]
+    assert seen["sidecar restarts"] == [0, ""]
+    assert seen["sidecar reloads"] == [0, ""]
+    assert seen["sidecar after"] == [True, True, True]
+    assert seen["wrong sidecar reload"] == [True, True]
+    assert "reload: refused" in seen["sidecar journal"]
+    assert seen["same workers"], seen["sidecar journal"]
+    assert seen["works on"]
+    assert seen["untouched"][1] == 0
+
+
+def test_sidecar_and_router_stop(seen: dict[str, Any]) -> None:
+    """The sidecar without its router; the router with all of its workers."""
+    assert seen["sidecar stops"] == [0, "success", True]
+    assert seen["router stops"] == [0, {}]
 
 
 def test_what_was_installed_can_be_removed(seen: dict[str, Any]) -> None:
     """All but the configuration, which was edited."""
     status, said = seen["remove"]
     assert status == 0
-    assert said.count("removed /etc/") == 3
+    assert said.count("removed /") == 9
     assert "kept /etc/forebay/forebay.toml (it was edited)" in said
+    assert "kept /var/lib/forebay " in said
     assert seen["left"] == ["not-found", True]

@@ -1,4 +1,4 @@
-"""`forebay install`: the unit, the user, the directories and an example configuration, shown or written."""
+"""`forebay install`: units, user, directories, manual pages and an example configuration, shown or written."""
 
 # ruff: noqa: S603 - runs systemd's own tools, by their path, with arguments of our own
 
@@ -8,12 +8,14 @@ import re
 import shutil
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import click
 
-from forebay.cli.installing import everything
+from forebay.cli import dropin
+from forebay.cli.installing import KEPT, everything, installed
 from forebay.cli.output import error_line, printable
 from forebay.errors import UnavailableError, UsageError
 
@@ -31,35 +33,45 @@ _HIDDEN: Final = ("/home/", "/root/", "/run/user/", "/tmp/", "/var/tmp/")  # noq
 NEXT: Final = """\
 Next:
   systemctl daemon-reload
-  systemctl enable --now forebay-milter
+  systemctl enable --now forebay-milter forebay-sidecar
   forebay status
+And, for a mail each morning that tells what waits in quarantine:
+  systemctl enable --now forebay-digest.timer
+"""
+GUARDED: Final = """\
+Next:
+  write [router] cgroup = "{cgroup}" into forebay.toml, with the adapter of that router
+  systemctl daemon-reload
+  systemctl restart {unit}
+  systemctl reload forebay-sidecar
 """
 
 
 @click.command()
 @click.option("--dry-run", is_flag=True, help="Show the files, and change nothing.")
 @click.option("--remove", is_flag=True, help="Take away what was written and not edited since.")
+@click.option("--guard", metavar="UNIT", multiple=True, help="Have this service started inside the router's group.")
 @click.option("--root", metavar="DIR", default="/", help="Write below DIR, and make no user: for packages.")
 @click.option("--program", metavar="PATH", help="The command that the unit starts; by default, this one.")
-def install(dry_run: bool, remove: bool, root: str, program: str | None) -> None:
-    """Write the unit, the user, the directories and an example configuration.
+def install(dry_run: bool, remove: bool, guard: tuple[str, ...], root: str, program: str | None) -> None:
+    """Write units, user, directories, manual pages and an example configuration; start nothing.
 
     A file that was edited is left as it is, and its new version is written beside it, with .new at the end. Run again,
-    it has nothing to do.
+    it has nothing to do. With --guard the unit of a router gets a drop-in by which forebay's launcher starts it.
     """
     place = Path(root).absolute()
-    files = everything(place, _program(program))
     if remove:
-        for each in files:
-            _remove(each, dry_run=dry_run)
+        _remove_all(place, guard, dry_run=dry_run)
         return
-    for each in files:
+    for each in everything(place, _program(program), guard):
         _write(each, dry_run=dry_run)
     if dry_run:
         return
     if place == Path("/"):
         make_accounts(place)
         click.echo(NEXT, nl=False)
+        for unit in guard:
+            click.echo(GUARDED.format(cgroup=dropin.cgroup(unit), unit=unit), nl=False)
 
 
 def make_accounts(root: Path) -> None:
@@ -88,11 +100,24 @@ def _write(file: Installed, *, dry_run: bool) -> None:
         return
     note = f"{file.path} was edited and stays" if state == "edited" else ""
     if dry_run:
-        _say("would write", path, note)
+        _say("would write", path, note or ("a manual page" if file.is_page else ""))
+        if file.is_page:
+            return
         click.echo("".join(f"    {line}\n" for line in file.content.decode().splitlines()))
         return
     file.write(path)
     _say("wrote", path, note)
+
+
+def _remove_all(root: Path, guard: Sequence[str], *, dry_run: bool) -> None:
+    """Take away all files, or the drop-ins of some units; and say what stays."""
+    wanted = {root / dropin.place(each) for each in guard}
+    for each in installed(root):
+        if not wanted or each.path in wanted:
+            _remove(each, dry_run=dry_run)
+    for kept in () if wanted else KEPT:
+        if (root / kept).is_dir():
+            _say("kept", root / kept, "what was quarantined, and what is known of it")
 
 
 def _remove(file: Installed, *, dry_run: bool) -> None:
@@ -105,6 +130,9 @@ def _remove(file: Installed, *, dry_run: bool) -> None:
         return
     if not dry_run:
         file.remove(file.path)
+        if file.path.name == dropin.NAME:
+            with suppress(OSError):
+                file.path.parent.rmdir()  # unless others have a drop-in there
     _say("would remove" if dry_run else "removed", file.path, "")
 
 

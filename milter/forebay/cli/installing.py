@@ -14,38 +14,37 @@ from contextlib import suppress
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
-from forebay import config as configuration
-from forebay.cli import toml_text
+from forebay.cli import dropin, example, manual
 from forebay.errors import FileError, RightsError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 State = Literal["missing", "current", "outdated", "edited"]
 
 PLACES: Final = {
     "forebay-milter.service.in": "etc/systemd/system/forebay-milter.service",
+    "forebay-sidecar.service.in": "etc/systemd/system/forebay-sidecar.service",
+    "forebay-digest.service.in": "etc/systemd/system/forebay-digest.service",
+    "forebay-digest.timer.in": "etc/systemd/system/forebay-digest.timer",
     "sysusers.conf.in": "etc/sysusers.d/forebay.conf",
     "tmpfiles.conf.in": "etc/tmpfiles.d/forebay.conf",
 }
 """Templates of the package, and where each goes below the root."""
 
 CONFIG: Final = "etc/forebay/forebay.toml"
+SHARE: Final = "usr/local/share"
+"""Above the manual pages."""
+KEPT: Final = ("var/lib/forebay", "var/lib/forebay-sidecar")
+"""What a removal leaves: what was quarantined, and what is known of it."""
 
+_ROFF: Final = '.\\"'
+_NEVER: Final = b"\0"
+"""What no file of ours has in it."""
 _POSTFIX: Final = "@postfix@"
-_FIRST: Final = "# Written by forebay install, which never overwrites it once it was edited. {digest}"
-_DIGEST: Final = re.compile(r"# Written by forebay install.* ([0-9a-f]{16})\n")
-_EXAMPLES: Final = {"milter.hostname": "mx.example.org", "milter.socket_group": "postfix"}
-"""Settings whose default depends on the host, as the example has them."""
-_LEAD: Final = """\
-# The configuration of forebay. Each setting stands here with its default, behind a #.
-# What is wrong, all of it: forebay config check. A change takes effect with: systemctl reload forebay-milter
-# Begin with preset = "observe": it refuses nothing, and logs what would have been done.
-"""
-_TAIL: Final = """
-# Each validator has options of its own: forebay validators show ID lists them.
-#[validators.header-count]
-#enabled = true
-"""
+_FIRST: Final = "Written by forebay install, which never overwrites it once it was edited. {digest}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +53,13 @@ class Installed:
 
     path: Path
     content: bytes
+    comment: str = "#"
+    """What a line begins with that nobody reads."""
+
+    @property
+    def is_page(self) -> bool:
+        """Whether it is a manual page, which is long and of no use before it is formatted."""
+        return self.comment != "#"
 
     @property
     def beside(self) -> Path:
@@ -74,7 +80,7 @@ class Installed:
             raise _failure(self.path, error) from None
         if found == self.content:
             return "current"
-        return "outdated" if found == _signed(found.partition(b"\n")[2]) else "edited"
+        return "outdated" if found == _signed(found.partition(b"\n")[2], self.comment) else "edited"
 
     def write(self, path: Path) -> None:
         """Put the content at `path`, whole or not at all. Raises RightsError, FileError."""
@@ -103,16 +109,41 @@ class Installed:
             raise _failure(path, error) from None
 
 
-def everything(root: Path, program: str) -> list[Installed]:
-    """All files for a host whose file system begins at `root`; `program` is the command there."""
+def everything(root: Path, program: str, guard: Iterable[str] = ()) -> list[Installed]:
+    """All files for a host whose file system begins at `root`; `program` is the command there.
+
+    `guard` are units that get a drop-in, besides those that have one. Raises UsageError for one that cannot have it.
+    """
     has_postfix = _has_group(root, "postfix")
     templates = files("forebay") / "install"
     found = []
     for name, place in PLACES.items():
         text = (templates / name).read_text("utf-8").replace("@program@", program)
-        found.append(Installed(root / place, _signed(_for_postfix(text, is_there=has_postfix).encode())))
-    found.append(Installed(root / CONFIG, _signed(_example().encode())))
+        found.append(_installed(root / place, _for_postfix(text, is_there=has_postfix)))
+    template = (templates / "guard.conf.in").read_text("utf-8")
+    found += [
+        _installed(root / dropin.place(unit), dropin.text(template, root, unit, program))
+        for unit in sorted({*guard, *dropin.guarded(root)})
+    ]
+    found.append(_installed(root / CONFIG, example.example()))
+    for name, place in manual.PAGES.items():
+        found.append(_installed(root / SHARE / place, manual.page(name), _ROFF))
     return found
+
+
+def installed(root: Path) -> list[Installed]:
+    """What a removal looks at: all that may have been written, and is ours by its first line."""
+    places = [*PLACES.values(), *map(dropin.place, dropin.guarded(root)), CONFIG]
+    pages = [f"{SHARE}/{each}" for each in manual.PAGES.values()]
+    found = [
+        *(Installed(root / each, _NEVER) for each in places),
+        *(Installed(root / each, _NEVER, _ROFF) for each in pages),
+    ]
+    return [*found, *(Installed(each.beside, _NEVER, each.comment) for each in found)]
+
+
+def _installed(path: Path, text: str, comment: str = "#") -> Installed:
+    return Installed(path, _signed(text.encode("utf-8", "surrogateescape"), comment), comment)
 
 
 def _make_readable(folder: Path) -> None:
@@ -131,32 +162,9 @@ def _for_postfix(text: str, *, is_there: bool) -> str:
     return re.sub(rf"^(?:#.*\n)*{_POSTFIX}.*\n", "", text, flags=re.MULTILINE)
 
 
-def _signed(rest: bytes) -> bytes:
+def _signed(rest: bytes, comment: str) -> bytes:
     digest = hashlib.sha256(rest).hexdigest()[:16]
-    return f"{_FIRST.format(digest=digest)}\n".encode() + rest
-
-
-def _example() -> str:
-    """forebay.toml with every setting and its default as comments, section by section."""
-    schema = configuration.schema()
-    sections: dict[str, list[str]] = {}
-    for place, default in configuration.settings(configuration.Config()).items():
-        section, _, name = place.rpartition(".")
-        value = _EXAMPLES.get(place, f"{default:04o}" if place == "milter.socket_mode" else default)
-        lines = sections.setdefault(section, [])
-        lines.append(f"# {_meaning(schema, place)}\n#{name} = {toml_text.value(value)}\n")
-    written = [f"\n[{section}]\n{''.join(lines)}" for section, lines in sections.items()]
-    return "".join([_LEAD, *written, _TAIL])
-
-
-def _meaning(schema: dict[str, Any], place: str) -> str:
-    """The sentence that explains a setting."""
-    level = schema
-    for part in place.split("."):
-        if "$ref" in level:
-            level = schema["$defs"][level["$ref"].rpartition("/")[2]]
-        level = level["properties"][part]
-    return str(level["description"]).replace("\n", " ")
+    return f"{comment} {_FIRST.format(digest=digest)}\n".encode() + rest
 
 
 def _has_group(root: Path, name: str) -> bool:

@@ -23,7 +23,7 @@ COMMANDS = {
     "quarantine": "List, show, release and delete what waits for a person.",
     "fingerprints": "List, show, add and revoke the fingerprints of killers.",
     "store": "Bring the store up to date.",
-    "install": "Write the unit, the user, the directories and an example configuration.",
+    "install": "Write units, user, directories, manual pages and an example configuration.",
     "status": "Show how the milter is doing, on one screen.",
 }
 """Each is the attribute of its own name in the module of its own name: imported when it is called, and not before."""

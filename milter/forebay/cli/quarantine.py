@@ -119,9 +119,11 @@ def note(path: str | None, id_: str, text: str) -> None:
 @quarantine.command()
 @CONFIG
 @click.option("--host", metavar="NAME", default="", help="Only what this host holds.")
-def digest(path: str | None, host: str) -> None:
+@click.option("--mail", "address", metavar="ADDRESS", default="", help="Mail it there, if anything waits.")
+def digest(path: str | None, host: str, address: str) -> None:
     """Write the text of a daily mail to the postmaster: how much waits, since when, and why."""
     from forebay.cli import entries as shown
+    from forebay.cli.mailing import mail
     from forebay.store import entries
 
     config, store, _ = open_store(path)
@@ -130,7 +132,11 @@ def digest(path: str | None, host: str) -> None:
         tallies = entries.tally(db, wanted)
         oldest = entries.find(db, wanted, entries.Page(limit=DIGEST_ENTRIES))
     where = host or (config.milter.hostname if store.is_sqlite else "all hosts")
-    click.echo(shown.digest(tallies, oldest, where), nl=False)
+    text = shown.digest(tallies, oldest, where)
+    if not address:
+        click.echo(text, nl=False)
+    elif tallies:
+        mail(address, f"forebay: what waits in the quarantine of {printable(where)}", text)
 
 
 @quarantine.command()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from forebay.errors import ConfigError, Mistake, RightsError
+from forebay.errors import ConfigError, ForebayError, Mistake, RightsError
 
 if TYPE_CHECKING:
     from forebay.api.router import Adapter
@@ -22,22 +22,20 @@ if TYPE_CHECKING:
 @click.argument("command", nargs=-1, type=click.UNPROCESSED, metavar="COMMAND...")
 def sidecar(path: str | None, launch: bool, reset_fuse: bool, command: tuple[str, ...]) -> int:
     """Guard a router until SIGTERM or SIGINT; with COMMAND, start it inside the limits, and again when it ends."""
-    import asyncio
-
     from forebay import logs
-    from forebay.sidecar import clerk
-    from forebay.sidecar.service import Service
 
+    if launch:
+        return _launch(path, command)
     config, adapter = load(path, command)
     if reset_fuse:
         return _reset(config)
-    if launch:
-        return _launch(config, adapter, command)
+    from forebay.cli.guarding import Guarding
+    from forebay.sidecar.service import Service
+
     logs.set_up(config.log)
-    command = command or config.router.command
-    service = Service(config, adapter, command, version("forebay"))
-    with clerk.beside(path):
-        asyncio.run(service.run())
+    starts = command or config.router.command
+    service = Service(config, adapter, starts, version("forebay"))
+    Guarding(service, lambda: _check_anew(path, command)).run(path)
     return 0
 
 
@@ -58,20 +56,34 @@ def load(path: str | None, command: tuple[str, ...] = ()) -> tuple[Config, Adapt
     return config, found[0]
 
 
-def _launch(config: Config, adapter: Adapter, command: tuple[str, ...]) -> int:
+def _check_anew(path: str | None, command: tuple[str, ...]) -> None:
+    """Whether the sidecar may begin anew. Raises ForebayError where not."""
+    config, _ = load(path, command)
+    if command or config.router.command:
+        raise ForebayError("the router is a child of the sidecar: to begin anew would end it; restart both")
+
+
+def _launch(path: str | None, command: tuple[str, ...]) -> int:
+    """Become COMMAND, in the router's group. A mistake of forebay's keeps no router from starting: it is told."""
+    from forebay.cli.output import error_line
     from forebay.sidecar import enforce, spawn
 
-    command = command or config.router.command
+    file_size = 0
+    try:
+        config, adapter = load(path, command)
+        command = command or config.router.command
+        file_size = config.router.limits.file_size or adapter.file_size
+        enforce.move_into_router(config.router.cgroup, config.milter.state)
+    except (ForebayError, OSError) as error:
+        if not command:
+            raise
+        error_line(f"{error}\n{command[0]} is started outside the router's group, where nothing limits it")
     if not command:
         raise ConfigError(config.source, [Mistake("router.command", "write the program to start")])
-    limit = config.router.limits.file_size
     try:
-        spawn.become(
-            command, lambda: enforce.move_into_router(config.router.cgroup, config.milter.state),
-            limit or adapter.file_size,
-        )  # fmt: skip
+        spawn.become(command, lambda: None, file_size)
     except OSError as error:
-        raise RightsError(f"cannot start {command[0]} in the router's group: {error}") from None
+        raise RightsError(f"cannot start {command[0]}: {error.strerror}") from None
     return 0
 
 

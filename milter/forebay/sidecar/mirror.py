@@ -79,7 +79,12 @@ class Mirror:
         with self._as_user(), self._store.write() as db:
             for each in new:
                 self._tell(db, each, details.get(each.id))
-            last = self._tell_strikes(db)
+            last = self._last_strike if self._last_strike >= 0 else self._last_told(db)
+        strikes = self._strikes_after(last)  # as ourselves: the store's user may not read the journal
+        if strikes:
+            with self._as_user(), self._store.write() as db:
+                db.execute(STRIKE.insert(), [{"host": self._host, **each} for each in strikes])
+            last = int(strikes[-1]["number"])
         self._told |= {each.id: each.state for each in new}
         self._last_strike, self._changes = last, seen
 
@@ -129,11 +134,12 @@ class Mirror:
         db.execute(DETAIL.insert().values(entry=entry.id, header=header, findings="[]", evidence=entry.evidence))
         changes.audit(db, changes.FOREBAY, self._host, state, entry.id, f"{entry.cause} ({entry.confidence})")
 
-    def _tell_strikes(self, db: Connection) -> int:
-        """Add the strikes that the store has not; the number of the last."""
-        last = self._last_strike
-        if last < 0:
-            last = db.execute(sa.select(sa.func.max(STRIKE.c.number)).where(STRIKE.c.host == self._host)).scalar() or 0
+    def _last_told(self, db: Connection) -> int:
+        """The number of the last strike of this host that the store has."""
+        return db.execute(sa.select(sa.func.max(STRIKE.c.number)).where(STRIKE.c.host == self._host)).scalar() or 0
+
+    def _strikes_after(self, last: int) -> list[dict[str, Any]]:
+        """The strikes that the store has not. Raises ForebayError where the journal cannot be read."""
         query = "SELECT id, hex(identity), cause, confidence, at, evidence FROM strike WHERE id > ? ORDER BY id"
         try:
             with closing(sqlite3.connect(f"file:{self._path}?mode=ro", uri=True)) as journal:
@@ -141,9 +147,7 @@ class Mirror:
         except sqlite3.Error as error:
             raise ForebayError(f"{self._path}: {error}") from None
         names = ("number", "identity", "cause", "confidence", "at", "evidence")
-        if rows:
-            db.execute(STRIKE.insert(), [{"host": self._host, **dict(zip(names, row, strict=True))} for row in rows])
-        return int(rows[-1][0]) if rows else int(last)
+        return [dict(zip(names, row, strict=True)) for row in rows]
 
     def _read(self, entry: Aside) -> dict[str, Any]:
         """Who wrote to whom, and the header, from the file itself; nothing where it cannot be read."""

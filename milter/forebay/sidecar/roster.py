@@ -59,6 +59,7 @@ class Roster:
             heads = [each for each in found if each.parent not in pids]
             if heads:
                 self._take(heads[0], slot)
+        self._parents |= {each.process.parent for each in self.workers.values()}  # which else look like orphans
 
     def scan(self) -> bool:
         """Look for processes outside the leaves that are workers; whether there may be more before long."""

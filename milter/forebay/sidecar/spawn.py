@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import resource
 import signal
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -46,5 +47,6 @@ def become(command: Sequence[str], enter: Callable[[], None], file_size: int) ->
     enter()
     if file_size:
         resource.setrlimit(resource.RLIMIT_FSIZE, (file_size, file_size))
-    os.setsid()
+    with suppress(PermissionError):  # whom a service manager started leads a session already
+        os.setsid()
     os.execvp(command[0], list(command))  # noqa: S606 - the operator's own command, without a shell

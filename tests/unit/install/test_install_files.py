@@ -16,14 +16,18 @@ import pytest
 
 from forebay import config as configuration
 from forebay.cli.install import make_accounts
-from forebay.cli.installing import CONFIG, PLACES
+from forebay.cli.installing import CONFIG, PLACES, SHARE
 from forebay.cli.main import run
+from forebay.cli.manual import PAGES
 from forebay.quickstart.debs import unpack
 
 CACHE = Path(__file__).resolve().parents[3] / ".cache"
 PROGRAM = "/opt/forebay/bin/forebay"
-FILES = [*PLACES.values(), CONFIG]
+MANUAL = [f"{SHARE}/{each}" for each in PAGES.values()]
+FILES = [*PLACES.values(), CONFIG, *MANUAL]
 UNIT = PLACES["forebay-milter.service.in"]
+SIDECAR = PLACES["forebay-sidecar.service.in"]
+UNITS = [each for each in PLACES.values() if "/systemd/" in each]
 
 
 @pytest.fixture
@@ -45,8 +49,8 @@ def tree(host: Path) -> dict[str, bytes]:
     return {str(each.relative_to(host)): each.read_bytes() for each in host.rglob("*") if each.is_file()}
 
 
-def test_it_writes_four_files(host: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The unit, the user, the directories and the configuration; each readable for all, and told."""
+def test_what_it_writes(host: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Units, user, directories, manual pages and the configuration; each readable for all, and told."""
     before = set(tree(host))
     assert install(host) == os.EX_OK
     assert set(tree(host)) - before == set(FILES)
@@ -73,7 +77,9 @@ def test_a_dry_run_shows_all_and_writes_nothing(host: Path, capsys: pytest.Captu
     shown = capsys.readouterr().out
     assert tree(host) == before
     install(host)
-    for each in FILES:
+    for each in MANUAL:
+        assert f"would write {host / each} (a manual page)\n" in shown
+    for each in FILES[: -len(MANUAL)]:
         assert f"would write {host / each}\n" in shown
         lines = (host / each).read_text().splitlines()
         assert "\n".join(f"    {line}" for line in lines) in shown
@@ -165,7 +171,7 @@ def test_the_example_is_a_configuration_of_defaults(host: Path) -> None:
     assert configuration.settings(configuration.load(str(host / CONFIG))) == configuration.settings(plain)
     opened = host / "opened.toml"
     opened.write_text(re.sub(r"^#(?=[a-z_]+ = )", "", text, flags=re.MULTILINE).replace("#[validators", "[validators"))
-    of_the_host = {"milter.hostname": "mx.example.org", "milter.socket_group": "postfix"}
+    of_the_host: dict[str, Any] = {"milter.hostname": "mx.example.org", "milter.socket_group": "postfix"}
     settings = configuration.settings(plain) | of_the_host
     assert configuration.settings(configuration.load(str(opened))) == settings
     said = tomllib.loads(opened.read_text())
@@ -196,19 +202,28 @@ def test_a_place_that_cannot_be_written_is_an_error(tmp_path: Path, capsys: pyte
     assert "etc/systemd/system" in capsys.readouterr().err
 
 
+def write_unit(host: Path, name: str, service: str) -> None:
+    """A unit of somebody else's."""
+    place = host / "etc/systemd/system" / name
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.write_text(f"[Unit]\nDescription=x\n[Service]\n{service}\n[Install]\nWantedBy=multi-user.target\n")
+
+
 def systemd(tool: str) -> str:
     """One of systemd's programs: the host's, else Debian's, unpacked."""
     return shutil.which(tool) or str(unpack("systemd", CACHE) / "usr/bin" / tool)
 
 
 @pytest.mark.parametrize("has_postfix", [True, False])
-def test_systemd_accepts_the_unit(host: Path, has_postfix: bool) -> None:
-    """Without a word: every name and every value is one that it knows."""
+def test_systemd_accepts_the_units(host: Path, has_postfix: bool) -> None:
+    """Without a word: every name and every value is one that it knows; a drop-in's too."""
     if not has_postfix:
         (host / "etc/group").write_text("root:x:0:\n")
     program = str(Path(sys.executable))  # verify wants one that exists
-    run(["install", "--root", str(host), "--program", program])
-    command = (systemd("systemd-analyze"), "verify", "--man=no", "--recursive-errors=no", str(host / UNIT))
+    write_unit(host, "router.service", f"ExecStart={program} -c pass")
+    run(["install", "--root", str(host), "--program", program, "--guard", "router.service"])
+    units = [str(host / each) for each in (*UNITS, "etc/systemd/system/router.service")]
+    command = (systemd("systemd-analyze"), "verify", "--man=no", "--recursive-errors=no", *units)
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
 
@@ -241,13 +256,43 @@ def test_systemd_makes_the_user_and_the_directories(host: Path) -> None:
     assert (host / "var/spool/postfix/forebay").stat().st_mode & 0o777 == 0o750
 
 
+def unit(path: Path) -> configparser.SectionProxy:
+    """The section Service of a unit."""
+    parser = configparser.ConfigParser(interpolation=None, strict=False)
+    parser.optionxform = str  # type: ignore[assignment, method-assign]  # systemd's names have capitals
+    parser.read(path)
+    return parser["Service"]
+
+
+def test_the_sidecars_unit_fits_it(host: Path) -> None:
+    """It may act on every router, dies with none of its workers, and has its own directory."""
+    install(host)
+    service, plain = unit(host / SIDECAR), configuration.Config()
+    assert service["ExecStart"] == f"{PROGRAM} sidecar"
+    assert f"/var/lib/{service['StateDirectory']}" == str(plain.private_state)
+    assert (service["Type"], service["OOMPolicy"], service["Delegate"]) == ("notify", "continue", "memory pids")
+    assert not {"User", "NoNewPrivileges", "CapabilityBoundingSet", "ProtectSystem"} & set(service)
+    assert service["ExecReload"].split()[:2] == ["/bin/kill", "-HUP"]
+
+
+def test_a_removal_tells_what_it_leaves(host: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """State and quarantine are nobody's to delete but a person's; new versions beside edited files go."""
+    install(host)
+    (host / CONFIG).write_text("[milter]\n")
+    install(host)
+    (host / "var/lib/forebay").mkdir(parents=True)
+    capsys.readouterr()
+    install(host, "--remove")
+    said = capsys.readouterr().out
+    assert f"kept {host / CONFIG} (it was edited)" in said
+    assert f"kept {host / 'var/lib/forebay'} (what was quarantined, and what is known of it)" in said
+    assert f"removed {host / CONFIG}.new" in said
+
+
 def test_the_unit_fits_the_program(host: Path) -> None:
     """It starts the command, has the directories that are the defaults, waits long enough, and has files enough."""
     install(host)
-    parser = configparser.ConfigParser(interpolation=None)
-    parser.optionxform = str  # type: ignore[assignment, method-assign]  # systemd's names have capitals
-    parser.read(host / UNIT)
-    service, defaults = parser["Service"], configuration.Config().milter
+    service, defaults = unit(host / UNIT), configuration.Config().milter
     assert service["ExecStart"] == f"{PROGRAM} milter"
     assert service["User"] == defaults.user
     assert f"/run/{service['RuntimeDirectory']}" == defaults.runtime
