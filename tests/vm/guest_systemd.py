@@ -212,6 +212,7 @@ def live(program: str) -> dict[str, Any]:
 
     os.kill(int(main), signal.SIGKILL)
     restarted = wait(lambda: show("MainPID") not in {main, "0"} and verdict(EVIL) == "ACCEPT")
+    wait(lambda: show("ActiveState") == "active")  # a worker may answer before that, and no reload be taken yet
     seen["after the supervisor's death"] = [restarted, show("NRestarts")]
 
     configure("[policy]\npreset = 'observ'\n")

@@ -72,6 +72,10 @@ class Births:
         long_ago = time.monotonic() - _FORGET
         for pid in [pid for pid, at in self.fresh.items() if at < long_ago or pid in self._roster.workers]:
             del self.fresh[pid]
+        self.follow()
+
+    def follow(self) -> None:
+        """Listen to the forks of whoever is outside the leaves now."""
         if self._followed != (now := self._roster.outside()):
             self._followed = now
             self._connector.follow(now)

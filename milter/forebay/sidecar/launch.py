@@ -32,7 +32,10 @@ _STEP: Final = 0.05
 
 
 class Launched:
-    """The router's life. `settle` is called when all of its processes have ended, before it is started again."""
+    """The router's life.
+
+    `settle` is called when all of its processes have ended, before it is started again; `started` when it has been.
+    """
 
     def __init__(
         self,
@@ -42,6 +45,7 @@ class Launched:
         meter: Meter,
         file_size: int,
         settle: Callable[[], None],
+        started: Callable[[], None],
     ) -> None:
         self._command = command
         self._enforcement = enforcement
@@ -49,6 +53,7 @@ class Launched:
         self._meter = meter
         self._file_size = file_size
         self._settle = settle
+        self._told = started
         self._pause = 0.0
         self._started = 0.0
         self.is_excused = False
@@ -105,6 +110,7 @@ class Launched:
         except OSError as error:
             _log.critical("the router cannot be started: %s: %s", printable(str(error.filename)), error.strerror)
             return
+        self._told()  # first: it has not forked yet
         self._enforcement.started(self._roster.main)
         self._meter.up.set(1)
         _log.info("started the router, pid %d: %s", self._roster.main, printable(" ".join(self._command)))

@@ -78,6 +78,11 @@ class Listening:
                 self._scan()
             await asyncio.sleep(_SCAN_WHERE_FORKS_ARE_TOLD if self._births else _SCAN)
 
+    def started(self) -> None:
+        """The router has just been started: its first workers may be dead before anybody looks."""
+        if self._births:
+            self._births.follow()
+
     def status(self, pid: int) -> int | None:
         """How a worker has ended, where that was told."""
         return self._births.status(pid) if self._births else None

@@ -106,7 +106,10 @@ class Service:
             if adapter.launches else None
         )  # fmt: skip
         self._router = (
-            Launched(command, self.enforcement, self.roster, self.meter, file_size, self._settle_start)
+            Launched(
+                command, self.enforcement, self.roster, self.meter, file_size,
+                self._settle_start, self._listening.started,
+            )
             if command and not adapter.launches else None
         )  # fmt: skip
         ways_in = ways(router.input, adapter.directories())

@@ -286,12 +286,13 @@ class Supervisor:
             self._template_delay.ended(time.monotonic(), time.monotonic())
 
     def _serve(self) -> None:
+        what = "reloaded" if self._state == "reloading" else "serving"
+        self._state = "serving"
+        self._report.write(self._state, self._config, self._crew)  # who reads the line below may ask /healthz at once
         self._log.info(
             "%s: %d workers on %s, metrics on %s, configuration %s",
-            "reloaded" if self._state == "reloading" else "serving",
-            self._crew.wanted, self._premises.address, self._config.milter.metrics or "none", self._config.source,
+            what, self._crew.wanted, self._premises.address, self._config.milter.metrics or "none", self._config.source,
         )  # fmt: skip
-        self._state = "serving"
         self._elders.drain(self._config.milter.drain_time + GRACE)
         notify.notify("READY=1", f"STATUS=serving on {self._premises.address}")
 
