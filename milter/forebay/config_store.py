@@ -41,6 +41,8 @@ class Quarantine:
     """Seconds that an entry is kept after its message is gone; one whose message waits is kept."""
     postfix: AbsolutePath = ""
     """The configuration directory of the Postfix whose hold queue is acted on; empty for the default instance."""
+    sendmail: AbsolutePath = ""
+    """The sendmail.cf of the Sendmail whose quarantine is acted on; empty for /etc/mail/sendmail.cf."""
 
 
 @dataclass(frozen=True, slots=True, config=_SECTION)

@@ -16,7 +16,7 @@ import signal
 import socket
 import subprocess
 import time
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -205,9 +205,17 @@ class PrivateSendmail:
             "LD_PRELOAD": str(self.folder / "bin/shim.so"),
         }
 
+    @property
+    def commands(self) -> Path:
+        """A directory with a program `sendmail`, for whoever looks for it in PATH and knows nothing of this folder."""
+        return self.folder / "commands"
+
     def _write(self) -> None:
-        for name in ("bin", "etc", "queue", "client", "delivered"):
+        for name in ("bin", "commands", "etc", "queue", "client", "delivered"):
             (self.folder / name).mkdir()
+        words = " ".join(f"{name}={value}" for name, value in self._environment.items())
+        (self.commands / "sendmail").write_text(f'#!/bin/sh\nexec env {words} {self._command[0]} "$@"\n')
+        (self.commands / "sendmail").chmod(0o755)
         self.queue.chmod(0o700)
         client = pwd.getpwnam(CLIENT)
         os.chown(self.folder / "client", client.pw_uid, client.pw_gid)
@@ -279,11 +287,16 @@ def private_sendmail(folder: Path, filters: str, settings: str = "") -> Iterator
 
 
 @contextmanager
-def sendmail_site(config: str = "", milter: str = "", settings: str = "") -> Iterator[SendmailSite]:
-    """Run a Sendmail and a milter until the end of the block, hooked up as README.md says."""
-    with private_folder() as folder, milter_service(config, milter=f"workers = 2\n{milter}\n") as service:
+def sendmail_site(
+    config: str = "", milter: str = "", settings: str = "", folder: Path | None = None
+) -> Iterator[SendmailSite]:
+    """Run a Sendmail and a milter until the end of the block, hooked up as README.md says; in `folder`, if there is one."""
+    with (
+        private_folder() if folder is None else nullcontext(folder) as place,
+        milter_service(config, milter=f"workers = 2\n{milter}\n") as service,
+    ):
         filters = f"INPUT_MAIL_FILTER(`forebay', `S={service.address}, F=T, T={TIMES}')dnl"
-        with private_sendmail(folder, filters, settings) as sendmail:
+        with private_sendmail(place, filters, settings) as sendmail:
             yield SendmailSite(sendmail, service)
 
 

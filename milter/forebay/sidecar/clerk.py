@@ -33,7 +33,7 @@ from forebay.sidecar import requests
 from forebay.sidecar.adapters import make_adapter
 from forebay.sidecar.journal import NAME, Journal
 from forebay.sidecar.mirror import Mirror
-from forebay.store import postfix
+from forebay.store import postfix, sendmail
 from forebay.store.engine import Store, host_of
 from forebay.store.hands import Hands
 from forebay.store.ledger import Ledger
@@ -215,7 +215,9 @@ def hands_of(
 
 def queues_of(config: Config) -> dict[str, Queue]:
     """The queues that forebay can act on, by the name of their MTA; each is only used where it holds something."""
-    return {postfix.NAME: postfix.HoldQueue(config.quarantine.postfix)}
+    # What a guarded Sendmail is to deliver, it delivers inside its limits.
+    own = sendmail.Quarantine(config.quarantine.sendmail, delivers=config.router.adapter != sendmail.NAME)
+    return {postfix.NAME: postfix.HoldQueue(config.quarantine.postfix), sendmail.NAME: own}
 
 
 @contextmanager
