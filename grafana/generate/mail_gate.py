@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from panels import BLUE, GREEN, ORANGE, RED, Query, Words, alerts, bars, board, lines, number, variable
+from panels import ACTIONS, BLUE, GREEN, ORANGE, RED, Query, Words, alerts, bars, board, lines, number, variable
 from queries import count, of, or_none, or_zero, quantile, rate
 
 if TYPE_CHECKING:
@@ -36,16 +36,17 @@ def mail_gate() -> dashboard.Dashboard:
                Query(f"min({of('forebay_config_last_reload_successful')})", "configuration"), (0, RED), (1, GREEN),
                says={"0": ("refused", RED), "1": ("in use", GREEN)}),
         lines(Words("Messages by action", "What was done with the mail.", "mps"),
-              Query(f"sum by (action) ({rate('forebay_messages_total')})", "{{action}}"), stacked=True),
+              Query(f"sum by (action) ({rate('forebay_messages_total')})", "{{action}}"), stacked=True, colours=ACTIONS),
         lines(Words("Findings by validator", "The eight validators that find most. A message can have several findings.", "ops"),
-              Query(f"topk(8, sum by (validator) ({rate('forebay_findings_total', validator='~$validator')}))",
-                    "{{validator}}")),
+              Query(or_none(f"topk(8, sum by (validator) ({rate('forebay_findings_total', validator='~$validator')}))",
+                            "validator"), "{{validator}}")),
         bars(Words("Findings in this time", "How often each validator found something in the time that is shown, the ten first.",
                    "short"),
-             Query("round(topk(10, sum by (validator) "
-                   f"(increase({of('forebay_findings_total', validator='~$validator')}[$__range]))))", "{{validator}}"), (0, BLUE)),
+             Query(or_none("round(topk(10, sum by (validator) "
+                           f"(increase({of('forebay_findings_total', validator='~$validator')}[$__range]))))", "validator"),
+                   "{{validator}}"), (0, BLUE)),
         lines(Words("Not done, only observed", "What the preset observe kept from being done.", "mps"),
-              Query(f"sum by (action) ({rate('forebay_messages_observed_total')})", "{{action}}"), stacked=True),
+              Query(f"sum by (action) ({rate('forebay_messages_observed_total')})", "{{action}}"), stacked=True, colours=ACTIONS),
         lines(Words("Time to the verdict", "From the end of the header to the verdict: half, 95 and 99 of a hundred.", "s"),
               *(Query(quantile(each, "forebay_verdict_duration_seconds"), f"p{round(each * 100)}") for each in (0.5, 0.95, 0.99))),
         lines(Words("Size of headers", "Of the headers that were judged: half, and 99 of a hundred.", "bytes"),
@@ -69,10 +70,10 @@ def mail_gate() -> dashboard.Dashboard:
               Query(count("forebay_worker_ends_total", "reason"), "{{reason}}"),
               Query(count("forebay_helper_ends_total", "process"), "{{process}}")),
         lines(Words("Reloads", "Configurations that were taken, and refused.", "short"),
-              Query(count("forebay_reloads_total", "result"), "{{result}}"), width=6),
+              Query(count("forebay_reloads_total", "result"), "{{result}}")),
         lines(Words("Age of the configuration", "How long ago the configuration in use was read.", "s"),
               Query(f"time() - max by (instance) ({of('forebay_config_last_reload_success_timestamp_seconds')})",
-                    "{{instance}}"), width=6),
+                    "{{instance}}")),
     )  # fmt: skip
     for place, panel in enumerate(panels, 1):
         made.with_panel(panel.id(place))

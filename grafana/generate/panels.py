@@ -3,20 +3,32 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from grafana_foundation_sdk.builders import bargauge, common, dashboard, prometheus, stat, timeseries
 from grafana_foundation_sdk.models import common as shapes
 from grafana_foundation_sdk.models import dashboard as models
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 SOURCE: Final = models.DataSourceRef(type_val="prometheus", uid="${datasource}")
 GREEN: Final = "green"
 ORANGE: Final = "orange"
 RED: Final = "red"
 BLUE: Final = "blue"
+PURPLE: Final = "purple"
 FIRING: Final = 'ALERTS{alertname=~"Forebay.*",alertstate="firing",instance=~"$instance"}'
 
-Colour = Literal["green", "orange", "red", "blue"]
+ACTIONS: Final = {"accept": GREEN, "tag": BLUE, "quarantine": ORANGE, "tempfail": PURPLE, "reject": RED}
+"""The colours of what is done with mail, the same wherever it is shown."""
+SOFT_MAX: Final = {"short": 1, "mps": 0.1, "ops": 0.1}
+"""Units whose axis ends here while there is nothing: Grafana's own axis ends at 100 then."""
+
+WIDE: Final = 12
+"""Columns, of 24, from which on there is room for a table beside the lines."""
+
+Colour = Literal["green", "orange", "red", "blue", "purple"]
 Panel = timeseries.Panel | stat.Panel | bargauge.Panel
 
 
@@ -38,31 +50,33 @@ class Words:
 
 
 def lines(
-    words: Words, *queries: Query, width: int = 12, stacked: bool = False, limits: str = "", most: float | None = None
-) -> Panel:
-    """Series over time. Those whose names match `limits` are drawn as dashed red lines."""
+    words: Words, *queries: Query, width: int = 12, stacked: bool = False, limits: str = "", most: float | None = None,
+    colours: Mapping[str, str] | None = None,
+) -> Panel:  # fmt: skip
+    """Series over time. Those whose names match `limits` are drawn as dashed red lines; `colours`: of some, by name.
+
+    Where there is room the legend is a table with what was most on top, so that what happened stands first.
+    """
     panel = (
         timeseries.Panel()
-        .legend(
-            common.VizLegendOptions()
-            .display_mode(shapes.LegendDisplayMode.LIST).placement(shapes.LegendPlacement.BOTTOM).show_legend(True)
-        )
+        .legend(_table() if width >= WIDE else _row())
         .tooltip(common.VizTooltipOptions().mode(shapes.TooltipDisplayMode.MULTI).sort(shapes.SortOrder.DESCENDING))
+        .color_scheme(dashboard.FieldColor().mode(models.FieldColorModeId.PALETTE_CLASSIC))
         .line_width(1).fill_opacity(30 if stacked else 10).show_points(shapes.VisibilityMode.NEVER).min(0)
     )  # fmt: skip
+    if words.unit in SOFT_MAX:
+        panel.axis_soft_max(SOFT_MAX[words.unit])
+    if words.unit == "short":
+        panel.decimals(0)
     if most is not None:
         panel.max(most)
     if stacked:
         panel.stacking(common.StackingConfig().mode(shapes.StackingMode.NORMAL).group("A"))
+    for name, colour in (colours or {}).items():
+        panel.override_by_name(name, [_fixed(colour)])
     if limits:
-        panel.override_by_regexp(
-            limits,
-            [
-                models.DynamicConfigValue("color", {"mode": "fixed", "fixedColor": RED}),
-                models.DynamicConfigValue("custom.lineStyle", {"fill": "dash", "dash": [10, 10]}),
-                models.DynamicConfigValue("custom.fillOpacity", 0),
-            ],
-        )
+        dashes = models.DynamicConfigValue("custom.lineStyle", {"fill": "dash", "dash": [10, 10]})
+        panel.override_by_regexp(limits, [_fixed(RED), dashes, models.DynamicConfigValue("custom.fillOpacity", 0)])
     for query in queries:
         panel.with_target(_target(query))
     return (
@@ -85,6 +99,7 @@ def number(
         .reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]))
         .color_mode(shapes.BigValueColorMode.BACKGROUND).graph_mode(shapes.BigValueGraphMode.NONE)
         .text_mode(shapes.BigValueTextMode.NAME if names else shapes.BigValueTextMode.VALUE)
+        .orientation(shapes.VizOrientation.HORIZONTAL if names else shapes.VizOrientation.AUTO)
         .thresholds(_thresholds(steps))
         .with_target(_target(query, instant=True))
     )  # fmt: skip
@@ -159,6 +174,25 @@ def _thresholds(steps: tuple[tuple[float, Colour], ...]) -> dashboard.Thresholds
     """The first step holds for whatever is less as well."""
     made = [models.Threshold(None if number == 0 else value, colour) for number, (value, colour) in enumerate(steps)]
     return dashboard.ThresholdsConfig().mode(models.ThresholdsMode.ABSOLUTE).steps(made)
+
+
+def _fixed(colour: str) -> models.DynamicConfigValue:
+    return models.DynamicConfigValue("color", {"mode": "fixed", "fixedColor": colour})
+
+
+def _row() -> common.VizLegendOptions:
+    return (
+        common.VizLegendOptions()
+        .display_mode(shapes.LegendDisplayMode.LIST).placement(shapes.LegendPlacement.BOTTOM).show_legend(True)
+    )  # fmt: skip
+
+
+def _table() -> common.VizLegendOptions:
+    return (
+        common.VizLegendOptions()
+        .display_mode(shapes.LegendDisplayMode.TABLE).placement(shapes.LegendPlacement.RIGHT).show_legend(True)
+        .calcs(["max"]).sort_by("Max").sort_desc(True)
+    )  # fmt: skip
 
 
 def _target(query: Query, *, instant: bool = False) -> prometheus.Dataquery:

@@ -35,5 +35,5 @@ def or_zero(expression: str) -> str:
 
 
 def or_none(expression: str, label: str) -> str:
-    """The series that are above 0, or one called none."""
-    return f'{expression} > 0 or label_replace(vector(0), "{label}", "none", "", "")'
+    """The series that are above 0; one called none where there are none."""
+    return f'{expression} > 0 or label_replace(vector(0), "{label}", "none", "", "") unless on () ({expression} > 0)'

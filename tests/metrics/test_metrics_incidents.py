@@ -148,7 +148,7 @@ def reload_right(host: Host) -> None:
 
 def switch_off(host: Host) -> None:
     """The validator that hung."""
-    host.configure(lambda text: text + "[validators.hung]\nenabled = false\n")
+    host.configure(lambda text: text + "[validators.x-hang]\nenabled = false\n")
     until(lambda: "reloaded" in host.milter.log(), "the reload", host)
     assert host.milter.send(mail("hang").field(b"X-Hang", b" yes")).action.word in {"accept", "tag"}
 

@@ -41,7 +41,7 @@ _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _HUNG: Final = '''
 from forebay.api import *
 
-@validator(id="hung", rfc="", fields=("x-hang",))
+@validator(id="x-hang", rfc="", fields=("x-hang",))
 class Hung(FieldValidator):
     """Does not come back."""
 

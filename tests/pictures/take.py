@@ -2,8 +2,8 @@
 
     python tests/pictures/take.py [DIRECTORY], by default grafana/pictures
 
-mx2 has a plugin that hangs: the picture of "Mail gate" is of the moment when its alert fires. mx1 has a router that dies
-of some messages first and of every message then: the picture of "Router guard" is of the moment when the fuse blows.
+mx2 has a plugin that hangs: the picture of "Mail gate" is of the moment when its alert fires. mx1 has a router that
+dies of one message, gets copies of it, leaks memory, and at last dies of every message: the picture of "Router guard" is of the moment when the fuse blows.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from metrics.prometheus_kit import GRAFANA
 from metrics.rules_kit import read_rules
-from metrics.test_metrics_incidents import break_router, hang, mail, pass_on, storm
+from metrics.test_metrics_incidents import break_router, hang, leak, mail, pass_on, storm
 from metrics.trouble_kit import Host, Watch, two_hosts, until
 from pictures.render import answers, bundle, draw
 
@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 
     from forebay.testing import Message
 
-CALM: Final = 20.0
+WARM: Final = 8.0
+CALM: Final = 15.0
 AFTER: Final = 3.0
 PAUSE: Final = 0.1
 FAULTY_EACH: Final = 6
@@ -97,6 +98,7 @@ def main(directory: Path) -> None:
         root = Path(place)
         root.chmod(0o755)
         with two_hosts(root, read_rules(root / "rules")) as (watch, hosts), traffic(hosts):
+            time.sleep(WARM)
             began = time.time()
             time.sleep(CALM)
             hang(hosts["mx2"])
@@ -106,6 +108,8 @@ def main(directory: Path) -> None:
             fires(watch, hosts["mx1"], "ForebayRouterOutOfMemory")
             storm(hosts["mx1"])
             fires(watch, hosts["mx1"], "ForebayKillerResent")
+            leak(hosts["mx1"])
+            fires(watch, hosts["mx1"], "ForebayRouterLeaks")
             break_router(hosts["mx1"])
             fires(watch, hosts["mx1"], "ForebayFuseBlown")
             take("router-guard", watch, began, directory)

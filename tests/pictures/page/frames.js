@@ -5,7 +5,7 @@ import { FieldConfigOptionsRegistry, FieldType, applyFieldOverrides, toDataFrame
 // Grafana itself registers these; without a registry the library drops units, colours and all else without a word.
 const STANDARD = ['unit', 'min', 'max', 'decimals', 'color', 'thresholds', 'mappings', 'displayName', 'noValue'];
 const CUSTOM = ['drawStyle', 'lineInterpolation', 'lineWidth', 'lineStyle', 'fillOpacity', 'gradientMode', 'showPoints',
-  'spanNulls', 'stacking', 'axisPlacement', 'scaleDistribution'];
+  'spanNulls', 'stacking', 'axisPlacement', 'axisSoftMax', 'scaleDistribution'];
 
 // What Grafana's time series panel assumes where a dashboard says nothing.
 const LINES = { drawStyle: 'line', lineInterpolation: 'linear', gradientMode: 'none', spanNulls: false };
