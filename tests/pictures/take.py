@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from metrics.prometheus_kit import GRAFANA
 from metrics.rules_kit import read_rules
-from metrics.test_metrics_incidents import break_router, hang, leak, mail, pass_on, storm
+from metrics.test_metrics_incidents import break_router, hang, mail, pass_on, storm
 from metrics.trouble_kit import Host, Watch, two_hosts, until
 from pictures.render import answers, bundle, draw
 
@@ -34,6 +34,8 @@ WARM: Final = 8.0
 CALM: Final = 15.0
 AFTER: Final = 3.0
 PAUSE: Final = 0.1
+LEAK: Final = 60
+LEAK_PAUSE: Final = 0.3
 FAULTY_EACH: Final = 6
 """Of so many messages one is faulty."""
 
@@ -75,6 +77,13 @@ def traffic(hosts: dict[str, Host]) -> Iterator[None]:
     finally:
         over.set()
         thread.join()
+
+
+def leak(host: Host) -> None:
+    """Messages that each leave something behind in their worker, slowly enough to be seen."""
+    for number in range(LEAK):
+        host.router.put(f"leak{number}", "memory 12")
+        time.sleep(LEAK_PAUSE)
 
 
 def take(name: str, watch: Watch, since: float, directory: Path) -> None:
