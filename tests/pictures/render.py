@@ -45,6 +45,7 @@ def answers(name: str, source: Server, since: float, until: float) -> dict[str, 
             else:
                 answer = source.get("/api/v1/query_range", query=query, start=since, end=until, step=STEP)
             found[panel["id"]].append(answer["data"]["result"])
+        assert any(found[panel["id"]]), f"{panel['title']} is empty"
     return found
 
 

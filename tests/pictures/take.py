@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 WARM: Final = 8.0
 CALM: Final = 15.0
-AFTER: Final = 3.0
+AFTER: Final = 1.5
 PAUSE: Final = 0.1
 LEAK: Final = 60
 LEAK_PAUSE: Final = 0.3
@@ -89,8 +89,9 @@ def leak(host: Host) -> None:
 def take(name: str, watch: Watch, since: float, directory: Path) -> None:
     """The picture of a dashboard as it is now."""
     now = time.time()
+    firing = sorted(watch.firing("mx1") | watch.firing("mx2"))
     draw(name, answers(name, watch.source, since, now), since, now, directory / f"{name}.png")
-    print(f"{name}: {now - since:.0f} s, with {', '.join(sorted(watch.firing('mx1') | watch.firing('mx2')))}")
+    print(f"{name}: {now - since:.0f} s, with {', '.join(firing)}")
 
 
 def fires(watch: Watch, host: Host, alert: str) -> None:

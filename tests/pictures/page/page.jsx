@@ -2,8 +2,7 @@
 
 import '@fontsource/inter/latin-400.css';
 import '@fontsource/inter/latin-500.css';
-import { ThemeContext, createTheme, dateTime } from '@grafana/data';
-import { EventBusSrv } from '@grafana/data';
+import { EventBusSrv, ThemeContext, createTheme, dateTime } from '@grafana/data';
 import { GlobalStyles, PanelChrome, PanelContextProvider } from '@grafana/ui';
 import { createRoot } from 'react-dom/client';
 
@@ -62,4 +61,5 @@ document.body.style.background = theme.colors.background.canvas;
 document.body.style.color = theme.colors.text.primary;
 createRoot(document.getElementById('board')).render(<Board />);
 // The driver takes no picture for good without this line.
-document.fonts.ready.then(() => setTimeout(() => console.log(`drawn: ${document.querySelectorAll('canvas').length} canvases`), 1000));
+const told = () => console.log(`drawn: ${document.querySelectorAll('canvas').length} canvases`);
+document.fonts.ready.then(() => setTimeout(told, 1000));
