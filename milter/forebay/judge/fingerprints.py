@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from forebay import files
@@ -17,14 +18,14 @@ from forebay.errors import ConfigError
 from forebay.judge.discovery import discover
 from forebay.judge.load import judge_of
 from forebay.judge.policy import HOLD, Exemptions
+from forebay.judge.reach import Reach
 from forebay.judge.traits import shaping, traits
 from forebay.judge.verdict import Verdict
 from forebay.message import fingerprint
 from forebay.message.finding import Action, Finding
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-    from pathlib import Path
+    from collections.abc import Mapping, Sequence
 
     from forebay.config import Config
     from forebay.judge.discovery import Known as KnownValidator
@@ -77,7 +78,7 @@ def read(state: Path) -> Snapshot:
 
 
 class Matcher:
-    """Compares mail with a snapshot. `snapshot` may be replaced at any time by another one."""
+    """Compares mail with a snapshot."""
 
     def __init__(self, protect: Judge, ids: frozenset[str], config: Config) -> None:
         self.snapshot = NOTHING
@@ -86,8 +87,12 @@ class Matcher:
         self._ids = ids
         self._exemptions = Exemptions(config.policy.exempt)
         self._observe = config.policy.preset == "observe"
-        self._most = config.fingerprints.suspend_after
-        self._reached: dict[bytes, set[bytes]] = {}
+        self._reach = Reach(Path(config.milter.state), config.fingerprints.suspend_after)
+
+    def renew(self, snapshot: Snapshot) -> None:
+        """Compare with this one from now on."""
+        self.snapshot = snapshot
+        self._reach.forget_others(snapshot.exact.keys())
 
     def digests(
         self, fields: Sequence[tuple[bytes, bytes]], envelope: Envelope, body: bytes = b""
@@ -98,13 +103,18 @@ class Matcher:
     def match(
         self, verdict: Verdict, fields: Sequence[tuple[bytes, bytes]], envelope: Envelope, body: bytes = b""
     ) -> tuple[Verdict, bytes]:
-        """The verdict, more severe where the message is like a killer; and the digest that matched, else nothing."""
+        """The verdict, more severe where the message is like a killer; and the digest that matched, else nothing.
+
+        The first copy beyond `suspend_after` matches too, so that the store hears of it, but nothing is done to it.
+        """
         known = self.snapshot
         if (not known.exact and not known.shape) or self._exemptions.full(envelope):
             return verdict, b""
         digest, kind = self._known(verdict, fields, envelope, body), "shape"
         if not digest and known.exact:
-            digest, kind = self._known_exactly(verdict, fields, envelope), "exact"
+            digest, kind = self._known_exactly(fields, envelope), "exact"
+            if digest and self._is_beyond(digest, verdict, envelope):
+                return verdict, digest if self._reach.is_news(digest) else b""
         if not digest:
             return verdict, b""
         text = f"this is like a message that killed a mail router ({kind} {digest.hex()[:12]})"
@@ -121,27 +131,20 @@ class Matcher:
         digest = self._shape(fields, envelope, body)
         return digest if digest and _is_live(self.snapshot.shape, digest) else b""
 
-    def _known_exactly(self, verdict: Verdict, fields: Sequence[tuple[bytes, bytes]], envelope: Envelope) -> bytes:
+    def _known_exactly(self, fields: Sequence[tuple[bytes, bytes]], envelope: Envelope) -> bytes:
         digest = fingerprint.exact(fields, envelope.sender)
-        if not digest or not _is_live(self.snapshot.exact, digest):
-            return b""
+        return digest if digest and _is_live(self.snapshot.exact, digest) else b""
+
+    def _is_beyond(self, digest: bytes, verdict: Verdict, envelope: Envelope) -> bool:
+        """Whether it has matched otherwise good mail for too many recipients of this host, these included."""
         is_good = all(each.action is Action.ACCEPT for each in verdict.findings)
-        return b"" if is_good and self._hits_too_many(digest, envelope.recipients) else digest
+        return is_good and self._reach.is_beyond(digest, envelope.recipients)
 
     def _shape(self, fields: Sequence[tuple[bytes, bytes]], envelope: Envelope, body: bytes) -> bytes | None:
         """Who the client was does not matter: the file in a spool does not say."""
         nobody = replace(envelope, client="", authenticated=False)
         verdict = self.protect.judge(fields, nobody, body)
         return fingerprint.shape(traits(verdict, fields, nobody, self._ids))
-
-    def _hits_too_many(self, digest: bytes, recipients: Iterable[bytes]) -> bool:
-        """Whether it has matched otherwise good mail for too many recipients here: the store will say so soon."""
-        if not self._most:
-            return False
-        reached = self._reached.setdefault(digest, set())
-        if len(reached) <= self._most:
-            reached.update(recipients)
-        return len(reached) > self._most
 
 
 def load_judge_and_matcher(config: Config) -> tuple[Judge, Matcher]:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 from forebay import records
 from forebay.errors import ForebayError
 from forebay.judge import fingerprints as known
+from forebay.judge import reach
 from forebay.judge.fingerprints import Snapshot
 from forebay.logs import LOGGER
 from forebay.metrics_store import CLOSED, OTHER
@@ -124,6 +125,8 @@ class Bookkeeper:
         self._metrics.snapshot.set(now)
         if (snapshot.exact, snapshot.shape, self._is_full) == (before.exact, before.shape, before.is_full):
             return
+        for digest in snapshot.exact.keys() - before.exact.keys():
+            reach.forget(self._state, digest)  # one that was suspended, and that a person has added again
         known.write(self._state, snapshot)
         self._snapshot = snapshot
         self._channel.send("snapshot")
@@ -183,6 +186,9 @@ class Bookkeeper:
     def _retain(self) -> None:
         """Remove what nobody needs: rows and records whose message is gone, expired fingerprints, unfinished files."""
         self._records.tidy()
+        for digest in reach.counted(self._state):
+            if digest not in self._snapshot.exact:
+                reach.forget(self._state, digest)
         before = time.time() - self._config.quarantine.retention
         with self._store.write() as db:
             changes.forget(db, before)

@@ -41,7 +41,7 @@ class Desk:
 
     def renew(self) -> None:
         """Take the latest snapshot of the fingerprints."""
-        self.matcher.snapshot = fingerprints.read(self._state)
+        self.matcher.renew(fingerprints.read(self._state))
 
     def compare(self, session: Session, verdict: Verdict) -> Verdict:
         """The verdict, more severe where the message is like one that killed a router."""

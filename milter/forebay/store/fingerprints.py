@@ -76,6 +76,8 @@ def publish(db: Connection, new: New, expiry: float, most: int) -> bool:
     if known is None and not by_person and most and _made_since(db, now - _HOUR) >= most:
         return False
     if known:
+        if by_person:
+            db.execute(HIT.delete().where(HIT.c.digest == new.digest))  # it is given another chance
         values = {"expires": now + expiry, "state": LIVE if by_person else known.state}
         db.execute(FINGERPRINT.update().where(FINGERPRINT.c.digest == new.digest).values(**values))
     else:
