@@ -7,6 +7,7 @@ known while the database is away, and after a restart.
 from __future__ import annotations
 
 import json
+import os
 import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from forebay.message.envelope import Envelope
 
 NAME: Final = "fingerprints.json"
+_MOST_BYTES: Final = 64 << 20
 FINDING: Final = "fingerprint"
 """The id of the finding that a match makes."""
 ACTIONS: Final = {"quarantine": Action.QUARANTINE, "reject": Action.REJECT, "tag": Action.TAG}
@@ -42,13 +44,14 @@ ACTIONS: Final = {"quarantine": Action.QUARANTINE, "reject": Action.REJECT, "tag
 class Snapshot:
     """What is known: each digest with when it expires. `is_full`: this host's quarantine takes no more.
 
-    `at` is when it was made.
+    `at` is when it was made. `dropped` are those that are no longer matched: revoked or suspended.
     """
 
     exact: Mapping[bytes, float] = field(default_factory=dict)
     shape: Mapping[bytes, float] = field(default_factory=dict)
     is_full: bool = False
     at: float = 0.0
+    dropped: frozenset[bytes] = frozenset()
 
 
 NOTHING: Final = Snapshot()
@@ -61,19 +64,22 @@ def write(state: Path, snapshot: Snapshot) -> None:
         for kind, known in (("exact", snapshot.exact), ("shape", snapshot.shape))
         for digest, expires in known.items()
     ]
-    said = {"at": snapshot.at, "full": snapshot.is_full, "fingerprints": rows}
+    dropped = sorted(each.hex() for each in snapshot.dropped)
+    said = {"at": snapshot.at, "full": snapshot.is_full, "fingerprints": rows, "dropped": dropped}
     files.replace(state / NAME, json.dumps(said).encode("ascii") + b"\n")
 
 
 def read(state: Path) -> Snapshot:
     """What the file says; nothing where it is missing or damaged."""
     try:
-        given = json.loads((state / NAME).read_bytes())
+        with os.fdopen(files.open_regular(state / NAME), "rb") as file:
+            given = json.loads(file.read(_MOST_BYTES))
         known: dict[str, dict[bytes, float]] = {"exact": {}, "shape": {}}
         for digest, kind, expires in given["fingerprints"]:
             known[kind][bytes.fromhex(digest)] = float(expires)
-        return Snapshot(known["exact"], known["shape"], bool(given["full"]), float(given["at"]))
-    except (OSError, ValueError, TypeError, KeyError):
+        dropped = frozenset(bytes.fromhex(each) for each in given.get("dropped", ()))
+        return Snapshot(known["exact"], known["shape"], bool(given["full"]), float(given["at"]), dropped)
+    except (OSError, ValueError, TypeError, LookupError, AttributeError, RecursionError):
         return NOTHING
 
 

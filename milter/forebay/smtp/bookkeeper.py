@@ -10,18 +10,20 @@ import logging
 import os
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from forebay import records
 from forebay.errors import ForebayError
 from forebay.judge import fingerprints as known
+from forebay.judge import passes as doors
 from forebay.judge import reach
 from forebay.judge.fingerprints import Snapshot
 from forebay.logs import LOGGER
 from forebay.metrics_store import CLOSED, OTHER
 from forebay.records import Records
-from forebay.store import changes, entries, fingerprints
+from forebay.store import changes, entries, fingerprints, passes
 from forebay.store.engine import Store, host_of, url_of
 from forebay.store.follow import follower
 from forebay.store.intake import Intake
@@ -116,14 +118,18 @@ class Bookkeeper:
         now = time.time()
         with self._store.read() as db:
             live = fingerprints.live(db, now)
+            dropped = fingerprints.dropped(db, now)
+            released = passes.given(db, self._host, now)
+        doors.renew(self._state, released)
         kinds = {
             kind: {bytes.fromhex(each.digest): each.expires for each in live if each.kind == kind}
             for kind in (fingerprints.EXACT, fingerprints.SHAPE)
         }
         before = self._snapshot
-        snapshot = Snapshot(kinds["exact"], kinds["shape"], self._is_full, now)
+        gone = frozenset(map(bytes.fromhex, dropped))
+        snapshot = Snapshot(kinds["exact"], kinds["shape"], self._is_full, now, gone)
         self._metrics.snapshot.set(now)
-        if (snapshot.exact, snapshot.shape, self._is_full) == (before.exact, before.shape, before.is_full):
+        if replace(snapshot, at=before.at) == before:
             return
         for digest in snapshot.exact.keys() - before.exact.keys():
             reach.forget(self._state, digest)  # one that was suspended, and that a person has added again
@@ -193,6 +199,7 @@ class Bookkeeper:
         with self._store.write() as db:
             changes.forget(db, before)
             fingerprints.forget(db, before)
+            passes.forget(db, time.time())
 
     def _complain(self, error: Exception) -> None:
         self._metrics.is_store_up.set(0)

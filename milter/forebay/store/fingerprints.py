@@ -128,6 +128,12 @@ def lately(db: Connection, now: float) -> tuple[int, int]:
     return _made_since(db, now - _HOUR), int(db.execute(query).scalar() or 0)
 
 
+def dropped(db: Connection, now: float) -> list[str]:
+    """The digests of those that have not expired and are matched no more: revoked, or suspended."""
+    query = sa.select(FINGERPRINT.c.digest).where(FINGERPRINT.c.state != LIVE, FINGERPRINT.c.expires > now)
+    return [str(row[0]) for row in db.execute(query)]
+
+
 def listed(db: Connection, *, everything: bool) -> list[Fingerprint]:
     """Those that are matched, or all that are known, the newest last."""
     query = sa.select(FINGERPRINT).order_by(FINGERPRINT.c.made, FINGERPRINT.c.digest)
