@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
@@ -28,31 +29,35 @@ class Reach:
         self._most = most
         self._seen: dict[bytes, set[str]] = {}
         self._told: set[bytes] = set()
+        self._lock = threading.Lock()  # a worker has many threads
 
     def is_beyond(self, digest: bytes, recipients: Iterable[bytes]) -> bool:
         """Count these recipients; whether there are more than `most` by now. Never with `most` 0."""
         if not self._most:
             return False
-        seen = self._seen.setdefault(digest, set())
-        for each in recipients:
-            if len(seen) > self._most:
-                break
-            seen.add(hashlib.blake2b(each.lower(), digest_size=16).hexdigest())
-        if len(seen) <= self._most:
-            seen.update(self._shared(digest, seen))
-        return len(seen) > self._most
+        with self._lock:
+            seen = self._seen.setdefault(digest, set())
+            for each in recipients:
+                if len(seen) > self._most:
+                    break
+                seen.add(hashlib.blake2b(each.lower(), digest_size=16).hexdigest())
+            if len(seen) <= self._most:
+                seen.update(self._shared(digest, seen))
+            return len(seen) > self._most
 
     def is_news(self, digest: bytes) -> bool:
         """Whether nobody in this process was told yet that it is beyond."""
-        is_new = digest not in self._told
-        self._told.add(digest)
-        return is_new
+        with self._lock:
+            is_new = digest not in self._told
+            self._told.add(digest)
+            return is_new
 
     def forget_others(self, digests: Collection[bytes]) -> None:
         """Forget, in this process, what is counted of other fingerprints than these."""
-        for each in self._seen.keys() - digests:
-            del self._seen[each]
-        self._told &= self._seen.keys()
+        with self._lock:
+            for each in self._seen.keys() - digests:
+                del self._seen[each]
+            self._told &= self._seen.keys()
 
     def _shared(self, digest: bytes, mine: Iterable[str]) -> list[str]:
         folder = self._folder / digest.hex()

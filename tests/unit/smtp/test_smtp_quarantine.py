@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 
 from forebay.config import Config
-from forebay.judge.fingerprints import load_judge_and_matcher
+from forebay.judge.fingerprints import load_judge_and_matcher, read
 from forebay.message.envelope import Envelope
 from forebay.records import Records
 from forebay.store import fingerprints
@@ -172,7 +172,7 @@ def test_no_more_copies_than_suspend_after_are_held_by_all_workers_together() ->
             most = Config().fingerprints.suspend_after - 1
             assert most - 8 <= held <= most  # two that are counted at once may both see the count of both
             wait(lambda: is_suspended(store, digest), service)
-            wait(lambda: digest not in Path(service.folder, "state/fingerprints.json").read_text(), service)
+            wait(lambda: not read(Path(service.folder, "state")).exact, service)
         store.close()
 
 
