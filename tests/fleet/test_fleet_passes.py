@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import psycopg
@@ -46,13 +47,14 @@ def test_a_store_of_the_first_version_is_refused_and_upgraded_by_command(
         StoreVersionError, match=r"is of version 0001, and 0002 is needed: .* type: forebay store migrate"
     ):
         Store(server.url).open()
-    Store(server.url, migrate=True).open()
+    with closing(Store(server.url, migrate=True)) as upgrading:
+        upgrading.open()
     check_upgraded(Store(server.url))
     following = follower(server.url, lambda: None)
     try:
         while not following.changed():
             time.sleep(0.01)
-        with Store(server.url).write() as db:
+        with closing(Store(server.url)) as store, store.write() as db:
             passes.give(db, "x" * 18, "a", "a" * 32)
         until = time.monotonic() + 30
         while not following.changed():
