@@ -11,10 +11,10 @@ import pytest
 import sqlalchemy as sa
 
 from forebay.records import new_id
-from forebay.store import changes, engine, migrate, passes
+from forebay.store import changes, engine, fingerprints, migrate, passes
 from forebay.store.engine import Store, StoreVersionError
 from forebay.store.follow import follower
-from forebay.store.schema import AUDIT, PASS
+from forebay.store.schema import AUDIT, FINGERPRINT, PASS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -77,6 +77,18 @@ def check_upgraded(store: Store) -> None:
         assert [row.subject for row in db.execute(sa.select(AUDIT))] == ["before"]
         assert passes.given(db, "a", 0.0) == []
     store.close()
+
+
+def test_a_hostile_row_is_no_fingerprint(any_store: Store) -> None:
+    """What is not the digits of a digest is neither matched nor dropped, and stops nobody who follows the store."""
+    with any_store.write() as db:
+        for number, digest in enumerate(("a" * 32, "../../x", "z" * 32, "b" * 32, "")):
+            fingerprints.publish(db, fingerprints.New(digest, "shape", "crash", "a"), 3600, 0)
+            if number > 1:
+                db.execute(FINGERPRINT.update().where(FINGERPRINT.c.digest == digest).values(state="revoked"))
+    with any_store.read() as db:
+        assert [each.digest for each in fingerprints.live(db, time.time())] == ["a" * 32]
+        assert fingerprints.dropped(db, time.time()) == ["b" * 32]
 
 
 def test_a_pass_is_of_a_known_form_and_expires(any_store: Store) -> None:

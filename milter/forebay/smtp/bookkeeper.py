@@ -99,6 +99,7 @@ class Bookkeeper:
         if self._follower.changed() or now >= self._reread_at:
             self._reread_at = 0.0  # again, should it fail
             self._publish()
+            self._let_pass()
             self._reread_at = now + _REREAD
         return more
 
@@ -119,8 +120,6 @@ class Bookkeeper:
         with self._store.read() as db:
             live = fingerprints.live(db, now)
             dropped = fingerprints.dropped(db, now)
-            released = passes.given(db, self._host, now)
-        doors.renew(self._state, released)
         kinds = {
             kind: {bytes.fromhex(each.digest): each.expires for each in live if each.kind == kind}
             for kind in (fingerprints.EXACT, fingerprints.SHAPE)
@@ -142,6 +141,12 @@ class Bookkeeper:
         for each in live:
             if bytes.fromhex(each.digest) not in old and each.made > before.at > 0:
                 self._metrics.propagation.observe(max(0.0, time.time() - each.made))
+
+    def _let_pass(self) -> None:
+        """Lay out the passes of what people have released, here and elsewhere."""
+        with self._store.read() as db:
+            released = passes.given(db, self._host, time.time())
+        doors.renew(self._state, released)
 
     def _survey(self) -> None:
         """Count what waits on this host, and what piles up."""
