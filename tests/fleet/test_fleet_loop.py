@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from fleet.postgres_kit import Postgres
 
 LONG: Final = bool(os.environ.get("FOREBAY_TESTS_LONG"))
-ROUNDS: Final = 50 if LONG else 12
+ROUNDS: Final = 50 if LONG else 4
 CONVICTIONS: Final = 80 if LONG else 25
 TWO: Final = killers(2 * ROUNDS, in_envelope=False)
 
