@@ -11,11 +11,25 @@ from __future__ import annotations
 import os
 import stat
 import struct
+from collections import OrderedDict
+from dataclasses import replace
+from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from forebay.api.router import Adapter, Confidence, Envelope, Holding, Message, Process, Reading, Site
-from forebay.api.router_sendmail import (
+from forebay.api.router import (
+    Adapter,
+    Confidence,
+    Envelope,
+    Holding,
+    Message,
+    Process,
+    Reading,
+    Site,
+    is_alive,
+    start_of,
+)
+from forebay.store.sendmail_queue import (
     QUARANTINED,
     QUEUE_ID,
     WAITING,
@@ -28,12 +42,12 @@ from forebay.api.router_sendmail import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-_IDENTITY: Final = struct.Struct(">QQ")
+_IDENTITY: Final = struct.Struct(">QQ16s")
 _TITLE: Final = b"sendmail: "
 _WATCHES: Final = (b"accepting ", b"rejecting ", b"server ", b"startup ", b"Queue ")
 """What the titles of processes begin with that have no message in hand: the daemon, its queue control, its sessions."""
 _DAEMON: Final = (b"accepting ", b"rejecting ", b"Queue ")
-_MOST_READ: Final = 1 << 20
+_REMEMBERED: Final = 4096
 _MOST_CONTROL: Final = 16 << 20
 
 
@@ -43,6 +57,7 @@ class Sendmail(Adapter):
     def __init__(self, site: Site) -> None:
         self._queue = SendmailQueue(places_below([Path(each) for each in site.spool]))
         self._bodies = {str(control): str(body) for control, body in self._queue.places}
+        self._started_for: OrderedDict[tuple[int, int], list[Holding]] = OrderedDict()
         super().__init__(site)
 
     def directories(self) -> tuple[str, ...]:
@@ -59,15 +74,16 @@ class Sendmail(Adapter):
             return None
         if not stat.S_ISREG(status.st_mode) or not stat.S_ISREG(control.st_mode):
             return None
-        identity = _IDENTITY.pack(status.st_dev, status.st_ino) + name[2:].encode("ascii", "replace")
-        return Message(path, identity, status.st_size, control.st_mtime)
+        return Message(path, _identity(status.st_dev, status.st_ino, name[2:]), status.st_size, control.st_mtime)
 
     def find(self, message: Message) -> Message | None:
         return self._lies(message, WAITING)
 
     def holdings(self, worker: Process, at_rest: bool) -> list[Holding]:
-        confidence = Confidence.OBSERVED if at_rest else Confidence.SAMPLED
-        held = (self.message(path) for pid in self.holders(worker) for path in self._locked_by(pid))
+        return self._held_by(worker.pid, Confidence.OBSERVED if at_rest else Confidence.SAMPLED)
+
+    def _held_by(self, pid: int, confidence: Confidence) -> list[Holding]:
+        held = (self.message(path) for path in self._locked_by(pid))
         return [Holding(each, confidence, "lock") for each in held if each]
 
     def is_worker(self, found: Process, parent: Process | None) -> bool | None:
@@ -76,13 +92,25 @@ class Sendmail(Adapter):
             return bool(above)
         if title.startswith(_WATCHES) or title == above:
             return False  # or it is about to become a program
-        return title.startswith(b"running queue") or not (above or b"").startswith(_DAEMON)
+        return not (above or b"").startswith(_DAEMON) or not _is_session(found.pid)
 
     def starts_workers(self, worker: Process) -> bool:
         return _title(worker) is not None
 
-    def holders(self, worker: Process) -> tuple[int, ...]:
-        return (worker.pid if _title(worker) is not None else worker.parent,)
+    def claim(self, worker: Process) -> list[Holding] | None:
+        """A mailer's is what the process has that started it, and waits for its end; one of Sendmail inherits much."""
+        me = (worker.pid, worker.started)
+        if _title(worker) is not None:
+            return self.holdings(worker, at_rest=False) if is_alive(*me) else None
+        if me in self._started_for:
+            return self._started_for[me]
+        found = self._held_by(worker.parent, Confidence.CERTAIN)
+        if not is_alive(*me):  # who has started it may have gone on
+            return [replace(each, confidence=Confidence.SAMPLED) for each in found]
+        self._started_for[me] = found
+        while len(self._started_for) > _REMEMBERED:
+            self._started_for.popitem(last=False)
+        return found
 
     def answers(self, worker: Process, code: int) -> bool:
         """Sendmail takes every exit status of a mailer for an answer, and its own tell what became of the message."""
@@ -90,20 +118,17 @@ class Sendmail(Adapter):
 
     def read(self, path: str) -> Reading:
         folder, _, name = path.rpartition("/")
-        with open(path, "rb") as file:
-            told = parse(file.read(_MOST_CONTROL), name[2:].encode("ascii", "replace"))
+        told = parse(start_of(path, _MOST_CONTROL), name[2:].encode("ascii", "replace"))
         if told is None:
             return Reading(Envelope(), b"")
-        with open(f"{self._bodies.get(folder, folder)}/df{name[2:]}", "rb") as file:
-            body = file.read(_MOST_READ)
+        body = start_of(f"{self._bodies.get(folder, folder)}/df{name[2:]}")
         header = b"".join(b"%b:%b\n" % each for each in told.fields)
         return Reading(Envelope(sender=told.sender, recipients=told.recipients), header + b"\n" + body, told.fields)
 
     def set_aside(self, message: Message, target: str, move: Callable[[str, str], None]) -> str:
         there = self._lies(message, WAITING)
         if there:
-            queue_id = message.identity[_IDENTITY.size :].decode()
-            self._queue.quarantine(queue_id, f"forebay: it has killed a process ({os.path.basename(target)})")
+            self._queue.quarantine(_queue_id(message), f"forebay: {os.path.basename(target).partition('.')[0]}")
         return self.kept(message, target)
 
     def kept(self, message: Message, target: str) -> str:
@@ -112,7 +137,7 @@ class Sendmail(Adapter):
 
     def put_back(self, message: Message, original: str, target: str, move: Callable[[str, str], None]) -> None:
         if self.kept(message, target):
-            self._queue.release(message.identity[_IDENTITY.size :].decode())
+            self._queue.release(_queue_id(message))
 
     def discard(self, message: Message, target: str, remove: Callable[[str], None]) -> None:
         found = self._found(message, QUARANTINED)
@@ -125,17 +150,15 @@ class Sendmail(Adapter):
 
     def _lies(self, message: Message, kind: str) -> Message | None:
         """Where a message lies, if its control file is of this kind."""
-        name = message.identity[_IDENTITY.size :].decode("ascii", "replace")
         for folder in self._bodies:
-            here = self.message(f"{folder}/{kind}{name}")
+            here = self.message(f"{folder}/{kind}{_queue_id(message)}")
             if here and here.identity == message.identity:
                 return here
         return None
 
     def _found(self, message: Message, kind: str) -> Found | None:
-        found = self._queue.find(message.identity[_IDENTITY.size :].decode("ascii", "replace"), kind)
-        same = found and _IDENTITY.pack(found.device, found.inode) == message.identity[: _IDENTITY.size]
-        return found if same else None
+        found = self._queue.find(_queue_id(message), kind)
+        return found if found and _identity(found.device, found.inode, found.queue_id) == message.identity else None
 
     def _locked_by(self, pid: int) -> Iterator[str]:
         """The control files that a process has open, with the lock: reading the queue opens many, and locks none."""
@@ -152,10 +175,27 @@ class Sendmail(Adapter):
                 continue
 
 
+def _queue_id(message: Message) -> str:
+    """What never changes in the name of a message's control file."""
+    return message.path.rpartition("/")[2][2:]
+
+
+def _identity(device: int, inode: int, queue_id: str) -> bytes:
+    return _IDENTITY.pack(device, inode, blake2b(queue_id.encode("utf-8", "replace"), digest_size=16).digest())
+
+
 def _title(found: Process) -> bytes | None:
     """What a process of Sendmail says that it does; None for any other program."""
     words = found.command[0] if found.command else b""
     return words[len(_TITLE) :] if words.startswith(_TITLE) else None
+
+
+def _is_session(pid: int) -> bool:
+    """Whether a child of the daemon talks to a client: what it says goes there. A queue runner's goes nowhere."""
+    try:
+        return os.readlink(f"/proc/{pid}/fd/1").startswith("socket:")
+    except OSError:
+        return True
 
 
 def _start(path: str) -> bytes:
