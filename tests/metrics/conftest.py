@@ -3,27 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from forebay.quickstart.ports import free_port
 from metrics.prometheus_kit import RULES, prometheus, server
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """An alert: its name, expression, seconds that it has to hold, labels and annotations."""
-
-    name: str
-    query: str
-    seconds: float
-    labels: dict[str, str]
-    annotations: dict[str, str]
+from metrics.rules_kit import Rule
 
 
 @pytest.fixture(scope="session")
@@ -39,9 +25,3 @@ def rules(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Rule]:
         for group in groups for each in group["rules"]
     ]  # fmt: skip
     return {each.name: each for each in found}
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """A folder that promtool reads from."""
-    return tmp_path

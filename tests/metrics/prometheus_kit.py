@@ -129,11 +129,13 @@ def prometheus(port: int, folder: Path) -> list[str]:
 
 
 def alertmanager(port: int, folder: Path, config: Path) -> list[str]:
-    """The command line of an Alertmanager."""
-    program = unpack("prometheus-alertmanager", CACHE) / "usr/bin/prometheus-alertmanager"
+    """The command line of an Alertmanager. Debian's looks for its templates in /usr/share: it gets one of its own."""
+    tree = unpack("prometheus-alertmanager", CACHE)
+    enter = f'mount -t overlay overlay -o "lowerdir={tree}/usr/share:/usr/share" /usr/share && exec "$0" "$@"'
     return [
-        str(program), f"--config.file={config}", f"--storage.path={folder}/data", "--cluster.listen-address=",
-        f"--web.listen-address=127.0.0.1:{port}", "--log.level=warn",
+        "unshare", "--mount", "sh", "-c", enter, f"{tree}/usr/bin/prometheus-alertmanager", f"--config.file={config}",
+        f"--storage.path={folder}/data", "--cluster.listen-address=", f"--web.listen-address=127.0.0.1:{port}",
+        "--log.level=warn",
     ]  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from forebay import metrics, metrics_router
 from metrics.prometheus_kit import GRAFANA, RULES, SUITES, names, newer_promtool, promtool
 
 if TYPE_CHECKING:
-    from metrics.conftest import Rule
+    from metrics.rules_kit import Rule
 
 CASES: Final[dict[str, dict[str, Any]]] = tomllib.loads(Path(__file__).with_name("alert_cases.toml").read_text())
 RUNBOOKS: Final = GRAFANA / "runbooks.md"

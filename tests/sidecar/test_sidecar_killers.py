@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,6 +38,24 @@ def test_a_killer_is_retried_once_and_set_aside(sites: Callable[..., Site], styl
     lost = site.kills("lost")  # where nobody tells how a process has ended, three ends are one strike
     assert 2 <= site.kills(entry.cause) + lost <= 2 + 4 - 1 + 2 * lost
     assert Path(entry.aside).with_suffix(".json").is_file()
+
+
+def test_its_story_is_in_the_log_for_machines_too(sites: Callable[..., Site]) -> None:
+    """As JSON each strike, set-aside and release is one line with members of its own."""
+    site = sites("new", log__format="json")
+    site.start()
+    where = str(site.put("killer", "exit 3"))
+    site.wait(lambda: site.aside_names() == ["killer"])
+    entry = site.entries("aside")[0]
+    assert site.cli("quarantine", "release", entry.id) == 0
+    site.wait(lambda: '"released"' in site.log())
+    told = [json.loads(line) for line in site.log().splitlines() if line.startswith("{")]
+    first = {each["event"]: each for each in reversed(told) if "event" in each}
+    about = {"cause": "error", "confidence": "certain", "path": where}
+    entry_too = about | {"entry": entry.id, "bytes": entry.size}
+    for event, members in (("strike", about | {"strikes": 1}), ("set-aside", entry_too), ("released", entry_too)):
+        written = first[event]
+        assert written == {name: written[name] for name in ("time", "level", "pid", "message", "event")} | members
 
 
 @pytest.mark.parametrize(("do", "cause"), [("cpu", "cpu"), ("disk", "disk"), ("exit 3", "error"), ("helper", "memory")])

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from forebay.api.router import Message
 from forebay.logs import LOGGER, printable
+from forebay.sidecar import story
 from forebay.sidecar.docket import add_strike, know
 from forebay.sidecar.fuse import WINDOW
 from forebay.sidecar.journal import JournalError
@@ -134,7 +135,7 @@ class Cases:
                 self._meter.unpublished.inc()
                 _log.warning("convicted without a fingerprint, so nothing is published: %s", printable(message.path))
         else:
-            _log.warning("strike %d: %s: may run once more: %s", strikes, verdict.value, printable(message.path))
+            story.strike(strikes, verdict.value, culprit.confidence.word, message.path)
         if self.fuse.blown:
             self._blown(was_blown)
         self._hot |= dict.fromkeys(examined.digests, convicted)

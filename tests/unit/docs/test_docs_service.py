@@ -69,6 +69,8 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     with milter_service(milter="workers = 4\n") as service:
         eventually(lambda: "serving: 4 workers" in service.log())
         send_all(service)
+        # What is held is in the store a moment later.
+        eventually(lambda: service.metrics().get('forebay_store_intake_total{record="entries"}') == 1)
         yield Running(service, tmp_path_factory.mktemp("shell"))
 
 
