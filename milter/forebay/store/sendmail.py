@@ -1,7 +1,7 @@
 """The quarantine of a Sendmail: its `hf` files, their release and their deletion by queue id.
 
 Whoever acts compares sender, time, size and the inode of the body with what was seen before (`forebay.store.hands`).
-How it is done, `forebay.store.sendmail_queue` says.
+How it is done, `forebay.api.router_sendmail` says.
 """
 
 # ruff: noqa: S603 - runs Sendmail's own command, with a queue id that has letters and digits only
@@ -16,9 +16,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
+from forebay.api.router_sendmail import QUARANTINED, Found, Places, SendmailQueue, places_below
 from forebay.errors import UnavailableError
 from forebay.store.queues import HOLD, Queued
-from forebay.store.sendmail_queue import QUARANTINED, Found, Places, SendmailQueue, places_below
 
 NAME: Final = "sendmail"
 CONFIG: Final = "/etc/mail/sendmail.cf"

@@ -29,7 +29,7 @@ from forebay.api.router import (
     is_alive,
     start_of,
 )
-from forebay.store.sendmail_queue import (
+from forebay.api.router_sendmail import (
     QUARANTINED,
     QUEUE_ID,
     WAITING,
