@@ -5,9 +5,10 @@ A mistake has the TOML path of its place, what to write instead, and the nearest
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -44,6 +45,8 @@ _WRITE = {
 }
 _UNKNOWN = frozenset({"unexpected_keyword_argument", "extra_forbidden"})
 _MOST_SHOWN = 60
+_PASSWORD: Final = re.compile(r"(://[^:/@]*:)[^@]*@")
+"""In a URL: a mistake is logged, and a log is read by more people than the configuration."""
 
 
 def dotted(place: Iterable[int | str]) -> str:
@@ -101,5 +104,5 @@ def _without(table: Mapping[str, Any], place: Place) -> dict[str, Any]:
 
 
 def _shown(value: object) -> str:
-    text = ascii(value)
+    text = _PASSWORD.sub(r"\1***@", ascii(value))
     return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}..."

@@ -59,9 +59,9 @@ class Router:
     """The router that the sidecar guards."""
 
     adapter: Text = "none"
-    """What kind of router it is: zmailer, spool, command, none, or an installed one."""
+    """What kind of router it is: zmailer, sendmail, spool, command, none, or an installed one."""
     spool: Files = ()
-    """The directories where its messages wait; for zmailer its POSTOFFICE."""
+    """The directories where its messages wait; for zmailer its POSTOFFICE, for sendmail its queue directories."""
     aside: AbsolutePath = ""
     """Where messages are set aside; empty for forebay-aside in the (first) spool directory."""
     claim: Text = "open"

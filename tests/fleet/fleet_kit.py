@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from forebay.testing.message import Message
     from forebay.testing.milter_client import Answer
 
-DEADLINE: Final = 60.0
+DEADLINE: Final = 180.0
+"""A router that dies again and again is started later and later."""
 TAG_ALL: Final = '[policy.actions]\n"*" = "tag"\n'
 """What lets a killer through, so that it reaches the router."""
 
@@ -39,24 +40,23 @@ class Host:
         """What the milter says of a message."""
         return self.milter.send(message)
 
-    def seconds_until_held(self, message: Message, since: float) -> float:
-        """Offer a message again and again until it is held; the seconds from `since` (wall clock) to then."""
+    def moment_of_hold(self, message: Message) -> float:
+        """Offer a message again and again until it is held; when that was, in seconds since 1970."""
         until = time.monotonic() + DEADLINE
         with self.milter.client() as client:
-            while True:
-                answer = client.send(message)
-                if answer.action.word == "quarantine":
-                    return time.time() - since
+            while client.send(message).action.word != "quarantine":
                 assert time.monotonic() < until, self.milter.log()
-                time.sleep(0.005)
+                time.sleep(0.01)
+        return time.time()
 
 
 @contextmanager
 def host(
-    name: str, root: Path, url: str = "", style: str = "new", *, router: bool = True, more: str = ""
-) -> Iterator[Host]:
-    """Run one until the end of the block."""
-    shared = f'{TAG_ALL}\n[store]\nurl = "{url}"\nhost = "{name}"\n[fingerprints]\nadditions_per_hour = 0\n{more}\n'
+    name: str, root: Path, url: str = "", style: str = "new", *, router: bool = True, policy: str = TAG_ALL,
+    door: bool = False,
+) -> Iterator[Host]:  # fmt: skip
+    """Run one until the end of the block. With a `door`, its router has a gate: the directory `door` in `root`."""
+    shared = f'{policy}\n[store]\nurl = "{url}"\nhost = "{name}"\n[fingerprints]\nadditions_per_hour = 0\n'
     with ExitStack() as stack:
         milter = stack.enter_context(milter_service(shared, milter='workers = 2\nsocket_mode = "0666"\n'))
         root.mkdir()
@@ -69,6 +69,9 @@ def host(
         (root / "state").symlink_to(milter.folder / "state")  # one state directory for all services of a host
         if not router:
             site.settings |= {"router.adapter": "none", "router.spool": []}
+        if door:
+            (root / "door").mkdir()
+            site.settings["router.input"] = [str(root / "door")]
         stack.callback(clean_up, root)
         site.start(wrap=router)
         stack.callback(_stop, site)

@@ -113,6 +113,8 @@ class PrivateSendmail:
         self.folder = folder
         self.port = free_port()
         self.queue = folder / "queue"
+        self.deliver = DELIVER
+        """The program that delivers, as a script of the shell."""
         self._filters, self._settings = filters, settings
         self._tree = unpack("sendmail-bin", CACHE)
         self._daemon: subprocess.Popen[bytes] | None = None
@@ -123,14 +125,16 @@ class PrivateSendmail:
         found = re.search(r"^Version (\S+)", self.tool("-d0.1", "-bt", stdin=b"/quit\n"), re.MULTILINE)
         return found[1] if found else ""
 
-    def start(self) -> None:
-        """Write its configuration, start the daemon, and wait until it answers."""
-        self._write()
+    def start(self, launcher: Sequence[str] = (), *options: str) -> None:
+        """Write its configuration, start the daemon, and wait until it answers; started by `launcher`, if there is one."""
+        if not self.commands.exists():
+            self._write()
+        own = (*launcher, str(self.commands / "sendmail")) if launcher else self._command
         with (self.folder / "daemon.err").open("wb") as err:
             self._daemon = subprocess.Popen(
-                (*self._command, "-bD"),  # in the foreground, so that it is our child
-                env=self._environment, cwd=self.folder, stdin=subprocess.DEVNULL, stdout=err, stderr=err,
-                start_new_session=True,
+                (*own, "-bD", *options),  # in the foreground, so that it is our child
+                env=os.environ if launcher else self._environment, cwd=self.folder, stdin=subprocess.DEVNULL, stdout=err,
+                stderr=err, start_new_session=True,
             )  # fmt: skip
         until = time.monotonic() + DEADLINE
         while time.monotonic() < until and self._daemon.poll() is None:
@@ -213,8 +217,8 @@ class PrivateSendmail:
     def _write(self) -> None:
         for name in ("bin", "commands", "etc", "queue", "client", "delivered"):
             (self.folder / name).mkdir()
-        words = " ".join(f"{name}={value}" for name, value in self._environment.items())
-        (self.commands / "sendmail").write_text(f'#!/bin/sh\nexec env {words} {self._command[0]} "$@"\n')
+        words = " ".join([*(f"{name}={value}" for name, value in self._environment.items()), *self._command])
+        (self.commands / "sendmail").write_text(f'#!/bin/sh\nexec env {words} "$@"\n')
         (self.commands / "sendmail").chmod(0o755)
         self.queue.chmod(0o700)
         client = pwd.getpwnam(CLIENT)
@@ -225,7 +229,7 @@ class PrivateSendmail:
         (self.folder / "bin/sendmail").chmod(0o755)
         shim = ("-shared", "-fPIC", "-Wall", f'-DLOG="{self.folder}/log"', "-o", str(self.folder / "bin/shim.so"))
         subprocess.run(("cc", *shim, str(SHIM)), check=True)
-        (self.folder / "deliver").write_text(DELIVER.format(folder=self.folder))
+        (self.folder / "deliver").write_text(self.deliver.replace("{folder}", str(self.folder)))
         etc = self.folder / "etc"
         (etc / "service.switch").write_text("hosts files\naliases files\n")  # nobody is asked for a name
         (etc / "aliases").touch()

@@ -144,6 +144,22 @@ def test_a_message_held_long_is_requeued() -> None:
         assert queue_id not in site.postfix.held()
 
 
+def test_what_was_released_and_begins_anew_is_not_held_again() -> None:
+    """Requeued, it is delivered, even where all mail meets the milter; a copy that comes in later is held like any other."""
+    with (
+        quarantine_site(maximal_queue_lifetime="4s", non_smtpd_milters="$smtpd_milters") as (site, desk),
+        desk.sidecar(),
+    ):
+        queue_id = site.send(EVIL).last.queue_id
+        entry = desk.entry(queue_id)["id"]
+        time.sleep(1.5)
+        desk.ask("quarantine", "release", entry)
+        eventually(lambda: len(list((site.postfix.folder / "delivered").glob("[!.]*"))) == 1, site.postfix.log)
+        assert not site.postfix.held()
+        again = site.send(EVIL).last.queue_id
+        eventually(lambda: again in site.postfix.held())
+
+
 def test_hostile_bytes_never_reach_the_terminal(place: tuple[Site, Desk]) -> None:
     """Control characters of a message, of its envelope too, are shown escaped by list, show and digest."""
     site, desk = place

@@ -176,13 +176,18 @@ def test_the_clerk_killed_at_any_time_does_everything_once() -> None:
                 _kill_family(clerk.pid)
         with desk.clerk():
             eventually(lambda: _open(store) == 0)
-            with store.read() as db:
-                states = {row.place: row.state for row in db.execute(sa.select(ENTRY.c.place, ENTRY.c.state))}
-            assert [states[each] for each in queue_ids] == ["deleted", "released"] * 6
+            # What was done just before a kill is noticed at the look at the queue, after the request has its answer.
+            eventually(lambda: _states(store, queue_ids) == ["deleted", "released"] * 6)
             eventually(lambda: len(list((site.postfix.folder / "delivered").glob("[!.]*"))) == 6)
             assert set(site.postfix.held()) == {kept}
         assert site.delivered(GOOD)
         store.close()
+
+
+def _states(store: Store, queue_ids: list[str]) -> list[str]:
+    with store.read() as db:
+        states = {row.place: row.state for row in db.execute(sa.select(ENTRY.c.place, ENTRY.c.state))}
+    return [states[each] for each in queue_ids]
 
 
 def _open(store: Store) -> int:

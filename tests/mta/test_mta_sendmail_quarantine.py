@@ -121,7 +121,7 @@ def test_an_id_that_is_a_part_of_another_is_not_released(place: tuple[SendmailSi
     entry = desk.entry(name)["id"]
     longer = site.sendmail.queue / f"hf{name}1"
     shutil.copy2(site.sendmail.queue / f"hf{name}", longer)
-    assert f"would release {name}1" in desk.ask("quarantine", "release", entry, status=75)
+    assert f"would take {name}1 as well" in desk.ask("quarantine", "release", entry, status=75)
     assert name in site.sendmail.queued("hf")
     longer.unlink()
     desk.ask("quarantine", "release", entry)

@@ -12,7 +12,7 @@ import pytest
 
 from forebay.api.router import Site as AdapterSite
 from forebay.config import Config
-from forebay.judge import fingerprints
+from forebay.judge import fingerprints, passes
 from forebay.judge.fingerprints import Snapshot
 from forebay.sidecar.examine import Examined, Examiner
 from forebay.sidecar.journal import NAME
@@ -107,6 +107,38 @@ def test_what_waits_in_the_spool_is_compared_with_what_is_published(sites: Calla
     time.sleep(3)  # in which the spool is looked at: nothing is to happen
     site.outage.unlink()
     site.wait(lambda: set(site.delivered()) == {"busy", "copy", "other"})
+
+
+def test_what_was_released_from_the_mta_passes_once(sites: Callable[..., Site]) -> None:
+    """What a person let out of the MTA's quarantine is not set aside by the gate, nor in the spool behind it; a copy is."""
+    site = gated(sites("open"))
+    evil = MESSAGE.replace("To: b@", EVIL_HEADER + "X: b@").encode()
+    found = examined(site, evil)
+    assert found.exact
+    publish(site, shape=found.shape, exact=found.exact)
+    passes.offer(site.root / "state", found.exact.hex(), "1234abcd")
+    site.start()
+    write(site, "released", evil)
+    site.wait(lambda: len(site.delivered()) == 1)
+    assert "released as entry 1234abcd" in site.log()
+    write(site, "again", evil)
+    site.wait(lambda: [each.cause for each in site.entries("aside")] == ["gate"])
+    assert len(site.delivered()) == 1
+
+
+def test_what_was_revoked_does_not_stop_a_copy_of_a_killer(sites: Callable[..., Site]) -> None:
+    """A conviction of this host gives way to a person's word; the killer itself stays aside."""
+    site = gated(sites("open"))
+    site.start()
+    site.put("killer", "crash", sender="k@example.org")
+    site.wait(lambda: site.aside_names() == ["killer"])
+    entry = site.entries("aside")[0]
+    again = Path(entry.aside).read_bytes()
+    dropped = frozenset(each for each in (entry.exact, entry.shape) if each)
+    fingerprints.write(site.root / "state", Snapshot(dropped=dropped))
+    write(site, "again", again.replace(b"X-Do: crash", b"X-Do: good"))
+    site.wait(lambda: len(site.delivered()) == 1)
+    assert len(site.entries("aside")) == 1
 
 
 def test_one_that_cannot_pass_keeps_nobody(sites: Callable[..., Site]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,6 +40,24 @@ def test_a_killer_is_retried_once_and_set_aside(sites: Callable[..., Site], styl
     assert Path(entry.aside).with_suffix(".json").is_file()
 
 
+def test_its_story_is_in_the_log_for_machines_too(sites: Callable[..., Site]) -> None:
+    """As JSON each strike, set-aside and release is one line with members of its own."""
+    site = sites("new", log__format="json")
+    site.start()
+    where = str(site.put("killer", "exit 3"))
+    site.wait(lambda: site.aside_names() == ["killer"])
+    entry = site.entries("aside")[0]
+    assert site.cli("quarantine", "release", entry.id) == 0
+    site.wait(lambda: '"released"' in site.log())
+    told = [json.loads(line) for line in site.log().splitlines() if line.startswith("{")]
+    first = {each["event"]: each for each in reversed(told) if "event" in each}
+    about = {"cause": "error", "confidence": "certain", "path": where}
+    entry_too = about | {"entry": entry.id, "bytes": entry.size}
+    for event, members in (("strike", about | {"strikes": 1}), ("set-aside", entry_too), ("released", entry_too)):
+        written = first[event]
+        assert written == {name: written[name] for name in ("time", "level", "pid", "message", "event")} | members
+
+
 @pytest.mark.parametrize(("do", "cause"), [("cpu", "cpu"), ("disk", "disk"), ("exit 3", "error"), ("helper", "memory")])
 def test_other_ways_to_kill(sites: Callable[..., Site], do: str, cause: str) -> None:
     """Burning CPU, filling the disk, an error status and a killed helper are strikes as well."""
@@ -49,6 +68,7 @@ def test_other_ways_to_kill(sites: Callable[..., Site], do: str, cause: str) -> 
     site.put("killer", "memory" if do == "helper" else do)
     site.wait(lambda: site.aside_names() == ["killer"] and site.delivered() == ["good"])
     assert site.entries("aside")[0].cause == cause
+    assert "nobody knows" not in site.log()  # several may have died of it at once
     if site.zmailer:
         site.wait(lambda: list((site.office / "public").iterdir()) == [])
 

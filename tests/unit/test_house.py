@@ -24,7 +24,7 @@ ALLOWED = {
     "api": {"api", "message", "files"},
     "judge": {"judge", "api", "message", *COMMON},
     "records": {"records"},
-    "store": {"store", "records", "message", *COMMON},
+    "store": {"store", "records", "api", "message", *COMMON},
     "smtp": {"smtp", "store", "records", "judge", "api", "message", *COMMON},
     "sidecar": {"sidecar", "store", "records", "judge", "api", "message", *COMMON},
     "quickstart": {"quickstart", "errors", "message"},

@@ -54,10 +54,10 @@ _IDENTITY: Final = struct.Struct(">QQqQ")
 _MOST_READ: Final = 1 << 20
 
 
-def start_of(path: str) -> bytes:
-    """The start of a message, at most a mebibyte. Raises OSError, also for what is no regular file."""
+def start_of(path: str, most: int = _MOST_READ) -> bytes:
+    """The start of a message, at most so many bytes: a mebibyte. Raises OSError, also for what is no regular file."""
     with os.fdopen(files.open_regular(path), "rb") as file:
-        return file.read(_MOST_READ)
+        return file.read(most)
 
 
 class Confidence(IntEnum):
@@ -95,10 +95,14 @@ class Holding:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """The start of a message, at most a mebibyte of it: its envelope, and the bytes that begin with its header."""
+    """The start of a message, at most a mebibyte of it: its envelope, and the bytes that begin with its header.
+
+    `fields` are the header as the router's own MTA shows it to a milter; without, `raw` is cut as Postfix cuts it.
+    """
 
     envelope: Envelope
     raw: bytes
+    fields: tuple[tuple[bytes, bytes], ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,6 +257,30 @@ class Adapter:
     def discard(self, message: Message, target: str, remove: Callable[[str], None]) -> None:
         """Remove for good what was set aside with this target; `remove(path)` is a durable unlink. Raises OSError."""
         remove(target)
+
+    # Workers, where a router has more kinds of processes than one.
+
+    def is_worker(self, found: Process, parent: Process | None) -> bool | None:
+        """Whether a process is a worker; None where only its place in the tree of processes tells.
+
+        What is none is asked about again a moment later: it may not be yet what it is to be.
+        """
+        return None
+
+    def starts_workers(self, worker: Process) -> bool:
+        """Whether a worker starts processes that are workers by themselves, so that they get a leaf of their own."""
+        return False
+
+    def claim(self, worker: Process) -> list[Holding] | None:
+        """What a worker holds, or did when it ended, where the adapter knows; None: what it has opened itself tells.
+
+        Of one that has ended before anybody looked only the pids are known, its own and its parent's.
+        """
+        return None
+
+    def answers(self, worker: Process, code: int) -> bool:
+        """Whether a worker that ends with this exit status has answered, and not failed; what it started goes on."""
+        return False
 
     def leftovers(self, worker: Process, held: Iterable[Message]) -> list[str]:
         """Half-written files that a dead worker left, which nobody but it would have finished."""

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 from forebay import files
 from forebay.api.router import Message
 from forebay.logs import LOGGER, printable
-from forebay.sidecar import moves
+from forebay.sidecar import moves, story
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -74,10 +74,7 @@ class Aside:
         if place == entry.aside:
             self._moved(place)
         if place:
-            _log.warning(
-                "set aside: %s: %s (%s): %s, %d bytes",
-                entry.id, entry.cause, entry.confidence, printable(entry.original), entry.size,
-            )  # fmt: skip
+            story.set_aside(entry)
         else:
             _log.warning("nothing to set aside: %s: %s is gone", entry.id, printable(entry.original))
         return True
@@ -132,7 +129,7 @@ class Aside:
         if status:
             self._follow(entry, status)
         self._outcome(entry, "released")
-        _log.warning("released: %s: %s", entry.id, printable(entry.original))
+        story.released(entry)
         return self._forget_evidence(entry)
 
     def _follow(self, entry: Entry, status: os.stat_result) -> None:
@@ -152,7 +149,7 @@ class Aside:
             return False
         self._step("outcome")
         self._outcome(entry, "deleted")
-        _log.warning("deleted: %s: %s, %d bytes", entry.id, printable(entry.original), entry.size)
+        story.deleted(entry)
         return self._forget_evidence(entry)
 
     def _forget_evidence(self, entry: Entry) -> bool:

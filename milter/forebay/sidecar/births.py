@@ -11,6 +11,7 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Final
 
+from forebay.api.process import Process
 from forebay.sidecar.connector import Fork
 
 if TYPE_CHECKING:
@@ -26,11 +27,12 @@ _FORGET: Final = 10.0
 class Births:
     """Calls `scan` when there is something to see, and again as long as that says that there is more.
 
-    `stray` is called with each process that has ended and never was a worker, and its exit status. `fresh` are the router's children that are not known to have ended, and when they were forked.
+    `stray` is called with each process that has ended and never was a worker, and its exit status. `fresh` are the
+    router's children that are not known to have ended, and when they were forked.
     """
 
     def __init__(
-        self, connector: Connector, roster: Roster, scan: Callable[[], bool], stray: Callable[[int, int], None]
+        self, connector: Connector, roster: Roster, scan: Callable[[], bool], stray: Callable[[Process, int], None]
     ) -> None:
         self.fresh: dict[int, float] = {}
         self._connector = connector
@@ -39,6 +41,7 @@ class Births:
         self._stray = stray
         self._statuses: dict[int, int] = {}
         self._strays: list[tuple[int, int]] = []
+        self._parents: dict[int, int] = {}
         self._followed: set[int] = set()
         self._is_scan_due = False
 
@@ -52,11 +55,12 @@ class Births:
         told, is_whole = self._connector.read()
         for each in told:
             if isinstance(each, Fork):
-                if self._roster.is_outside(each.parent) or each.parent in self.fresh:
+                if self._roster.has_forks(each.parent) or each.parent in self.fresh:
                     self.fresh[each.child] = time.monotonic()
+                    self._parents[each.child] = each.parent
             elif each.pid in self._roster.workers:
                 self._statuses[each.pid] = each.status
-                self.fresh.pop(each.pid, None)
+                self._forget(each.pid)
             elif each.pid in self.fresh:
                 self._strays.append((each.pid, each.status))
                 loop.call_soon(self._deal)
@@ -65,18 +69,18 @@ class Births:
             loop.call_later(_MOMENT, self.scan)
 
     def scan(self) -> None:
-        """Look for workers, and listen to whoever is outside the leaves after that."""
+        """Look for workers, and listen to whoever may start some after that."""
         self._is_scan_due = self._scan()
         if self._is_scan_due:
             asyncio.get_running_loop().call_later(_MOMENT, self.scan)
         long_ago = time.monotonic() - _FORGET
         for pid in [pid for pid, at in self.fresh.items() if at < long_ago or pid in self._roster.workers]:
-            del self.fresh[pid]
+            self._forget(pid)
         self.follow()
 
     def follow(self) -> None:
-        """Listen to the forks of whoever is outside the leaves now."""
-        if self._followed != (now := self._roster.outside()):
+        """Listen to the forks of whoever may start workers now."""
+        if self._followed != (now := self._roster.parents()):
             self._followed = now
             self._connector.follow(now)
 
@@ -93,5 +97,9 @@ class Births:
     def _deal(self) -> None:
         strays, self._strays = self._strays, []
         for pid, status in strays:
-            self._stray(pid, status)
-            self.fresh.pop(pid, None)
+            self._stray(Process(pid, 0, self._parents.get(pid, 0)), status)
+            self._forget(pid)
+
+    def _forget(self, pid: int) -> None:
+        self.fresh.pop(pid, None)
+        self._parents.pop(pid, None)

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import json
 import logging
-import secrets
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from forebay.api.router import Message
 from forebay.logs import LOGGER, printable
-from forebay.sidecar.docket import add_strike, know
+from forebay.sidecar import docket, story
+from forebay.sidecar.docket import add_strike, know, let_pass
 from forebay.sidecar.fuse import WINDOW
 from forebay.sidecar.journal import JournalError
 from forebay.sidecar.verdict import LOSSES, Verdict
@@ -87,7 +87,9 @@ class Cases:
         self._withholding.settle()
         self._aside.settle()
         entries = self._journal.entries()
-        convicted = [(each.at, _key(each.exact, each.shape, each.identity)) for each in entries if _counts(each.cause)]
+        convicted = [
+            (each.at, docket.key(each.exact, each.shape, each.identity)) for each in entries if _counts(each.cause)
+        ]
         blown, _, troubled = self._journal.setting("fuse").partition(" ")
         self.fuse.restore(float(blown or 0), float(troubled or 0), convicted)
         self._meter.fuse(blown=bool(self.fuse.blown))
@@ -108,7 +110,7 @@ class Cases:
     def _strike(self, culprit: Holding, verdict: Verdict, evidence: dict[str, object], *, again: bool) -> None:
         message, now = culprit.message, time.time()
         examined = self._examiner.examine(message)
-        key = _key(examined.exact, examined.shape, message.identity)
+        key = docket.key(examined.exact, examined.shape, message.identity)
         evidence |= {"cause": verdict.value, "confidence": culprit.confidence.word, "source": culprit.source}
         was_blown = self.fuse.blown
         if not again:
@@ -134,7 +136,7 @@ class Cases:
                 self._meter.unpublished.inc()
                 _log.warning("convicted without a fingerprint, so nothing is published: %s", printable(message.path))
         else:
-            _log.warning("strike %d: %s: may run once more: %s", strikes, verdict.value, printable(message.path))
+            story.strike(strikes, verdict.value, culprit.confidence.word, message.path)
         if self.fuse.blown:
             self._blown(was_blown)
         self._hot |= dict.fromkeys(examined.digests, convicted)
@@ -161,7 +163,7 @@ class Cases:
             db.execute("UPDATE fingerprint SET convicted = ?, at = ? WHERE digest = ?", (now, now, digest))
         if db.execute("SELECT 1 FROM entry WHERE identity = ? AND state = 'intended'", (message.identity,)).fetchone():
             return
-        entry, original = new_id(now), original or message.path
+        entry, original = docket.new_id(now), original or message.path
         text = json.dumps({"entry": entry, "path": printable(original, 500), "size": message.size} | evidence)
         db.execute(
             "INSERT INTO entry VALUES (?, ?, ?, ?, ?, 'intended', ?, ?, ?, ?, ?, ?, ?)",
@@ -208,11 +210,11 @@ class Cases:
             self._failed(error)
 
     def _compare(self, message: Message, examined: Examined) -> None:
-        found = [digest for digest in examined.digests if digest in self._hot]
+        found = [digest for digest in examined.digests if self._says(digest) is not None]
         kind = self.kind_known(message, examined)
         if not found and not kind:
             return
-        if self._journal.record(message.identity) or self.is_released(message):
+        if self._journal.record(message.identity) or self.is_released(message, examined):
             return
         if kind:
             self._take_copy(message, examined, {"matched": kind})
@@ -222,13 +224,24 @@ class Cases:
     def kind_known(self, message: Message, examined: Examined) -> str:
         """Which of its fingerprints is that of something convicted, here or elsewhere: as a text, else nothing."""
         for name, digest in (("shape", examined.shape), ("exact", examined.exact)):
-            if digest and self._hot.get(digest):
+            if digest and self._says(digest):
                 return f"{name} {digest.hex()[:12]}"
         return self._published.matches(examined, message.identity) if self._published else ""
 
-    def is_released(self, message: Message) -> bool:
-        """Whether a person has let this very message go. Raises JournalError."""
-        return self._journal.has_pass(message.identity)
+    def _says(self, digest: bytes) -> bool | None:
+        """Whether a fingerprint is that of something convicted here, or struck; None for neither, and where a person says no."""
+        return None if self._published and self._published.is_dropped(digest) else self._hot.get(digest)
+
+    def is_released(self, message: Message, examined: Examined) -> bool:
+        """Whether a person has let it go: this very message, or out of an MTA's quarantine. Raises JournalError."""
+        if self._journal.has_pass(message.identity):
+            return True
+        entry = self._published.released(examined) if self._published else ""
+        if entry:
+            _log.info("released as entry %s, so let pass: %s", printable(entry, 40), printable(message.path))
+            with self._journal.change() as db:
+                let_pass(db, message.identity, entry)
+        return bool(entry)
 
     def refresh(self) -> None:
         """Take in what was published meanwhile."""
@@ -379,15 +392,5 @@ class Cases:
         self._meter.fuse(blown=True)
 
 
-def new_id(now: float) -> str:
-    """An id for an entry: sortable by time, and not to be guessed."""
-    return f"{int(now):x}{secrets.token_hex(4)}"
-
-
 def _counts(cause: str) -> bool:
     return cause not in {COPY, GATE}
-
-
-def _key(exact: bytes | None, shape: bytes | None, identity: bytes) -> bytes:
-    """What counts as one for the fuse: messages of one shape, else of one exact fingerprint, else itself."""
-    return shape or exact or identity

@@ -46,6 +46,9 @@ class Claims:
         """What a live worker holds. `at_rest`: it is stopped or throttled."""
         if worker.launched:
             return [worker.launched]
+        told = self._adapter.claim(worker.process)
+        if told is not None:
+            return told
         named = self._named_by(worker.process)
         if named:
             return named
@@ -61,22 +64,28 @@ class Claims:
 
     def left_by(self, worker: Worker) -> list[Holding]:
         """What a worker that has ended did not finish."""
-        found = [worker.launched] if worker.launched else []
+        told = [worker.launched] if worker.launched else self._adapter.claim(worker.process)
+        found = told or []
         is_another = (now := state(worker.process.pid)) is not None and now.started != worker.process.started
         if not found and not is_another:
             found = self._named_by(worker.process)
         if not found and worker.order and len(worker.holdings) == 1:
             found = worker.holdings  # it was looked at before we ended it
-        if not found and not is_another:  # its pid is another's already, and so may be what was recorded
+        if told is None and not found and not is_another:  # a pid that is another's may have other records by now
             found = self._logged(worker.process.pid)
-        found = worker.holdings = found or worker.holdings
+        found = found or worker.holdings
+        worker.holdings = found or self._had(worker.process.pid, is_another=is_another)
         return self._unfinished(worker.process.pid, found)
 
     def left_behind(self, stray: Process) -> tuple[list[Holding], list[Holding]]:
         """What a process did not finish that was gone before it became a worker, and all that it had."""
-        found = self._named_by(stray) or self._logged(stray.pid)
-        had = self._openlog.holdings(stray.pid, anywhere=True) if self._openlog else found
+        found = self._named_by(stray) or self._logged(stray.pid) or self._adapter.claim(stray) or []
+        had = self._had(stray.pid) or found
         return self._unfinished(stray.pid, found), had
+
+    def _had(self, pid: int, *, is_another: bool = False) -> list[Holding]:
+        """What a process had open, also where it has been moved out of the queue meanwhile."""
+        return self._openlog.holdings(pid, anywhere=True) if self._openlog and not is_another else []
 
     def _unfinished(self, pid: int, found: list[Holding]) -> list[Holding]:
         """What of this is in the queue still."""

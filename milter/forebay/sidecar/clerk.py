@@ -21,12 +21,14 @@ import sys
 import threading
 import time
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from forebay import config as configuration
 from forebay import logs, records
 from forebay.errors import ForebayError
+from forebay.judge import passes
 from forebay.logs import LOGGER
 from forebay.records import Records
 from forebay.sidecar import requests
@@ -206,7 +208,8 @@ def hands_of(
 ) -> Hands:
     """The hands of this host."""
     state = Path(config.milter.state)
-    more = {"as_user": as_user} if as_user else {}
+    more: dict[str, object] = {"as_user": as_user} if as_user else {}
+    more["offer"] = partial(passes.offer, state)
     return Hands(
         host_of(config), store or Store.of(config), Records(state / records.DIRECTORY), state.stat().st_uid,
         Ledger(config.private_state), queues_of(config), spool, **more,  # type: ignore[arg-type]  # a context, or nothing

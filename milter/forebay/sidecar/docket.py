@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import secrets
+import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -11,6 +13,21 @@ if TYPE_CHECKING:
     from forebay.api.router import Holding, Message
     from forebay.sidecar.examine import Examined
     from forebay.sidecar.verdict import Verdict
+
+
+def key(exact: bytes | None, shape: bytes | None, identity: bytes) -> bytes:
+    """What counts as one for the fuse: messages of one shape, else of one exact fingerprint, else itself."""
+    return shape or exact or identity
+
+
+def new_id(now: float) -> str:
+    """An id for an entry: sortable by time, and not to be guessed."""
+    return f"{int(now):x}{secrets.token_hex(4)}"
+
+
+def let_pass(db: sqlite3.Connection, identity: bytes, entry: str) -> None:
+    """Store that a person has let this message go, as this entry: its own fingerprints do not stop it any more."""
+    db.execute("INSERT OR REPLACE INTO pass VALUES (?, ?, ?)", (identity, entry, time.time()))
 
 
 def know(db: sqlite3.Connection, message: Message, cause: str, examined: Examined, now: float) -> None:

@@ -8,7 +8,6 @@ import os
 import time
 from typing import TYPE_CHECKING
 
-from forebay.api.process import Process
 from forebay.api.router import Confidence
 from forebay.logs import LOGGER, printable
 from forebay.sidecar import exits
@@ -17,6 +16,7 @@ from forebay.sidecar.verdict import STRIKES, End, Verdict, judge
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from forebay.api.process import Process
     from forebay.api.router import Adapter, Holding
     from forebay.sidecar.cases import Cases
     from forebay.sidecar.claims import Claims
@@ -44,7 +44,7 @@ class Ending:
         self.told: Callable[[int], int | None] = _nothing
         """How a process has ended, where the process connector tells it."""
         self.spare: Callable[[Worker], None] = _kill
-        """Called for one that never held a message, and was no worker it seems."""
+        """Called for one whose processes go on: it was no worker it seems, or it has answered."""
         self._adapter = adapter
         self._claims = claims
         self._cases = cases
@@ -60,7 +60,8 @@ class Ending:
         culprits = self._claims.left_by(worker)
         added = counters.since(worker.counters)
         order = worker.order or ("stop" if self.stopping else "")
-        verdict = judge(End(status, order, bool(culprits), worker.near_limit, added))
+        has_answered = self._has_answered(worker.process, status)
+        verdict = judge(End(status, order, bool(culprits) and not has_answered, worker.near_limit, added))
         self._meter.detection.observe(time.monotonic() - began)
         self._count(worker, verdict, counters.since(worker.looked_at))
         evidence: dict[str, object] = worker.evidence | {
@@ -79,7 +80,8 @@ class Ending:
         self._act(verdict, culprits, worker.holdings, evidence)
         if verdict in STRIKES:
             self._meter.reaction.observe(time.monotonic() - began)
-        if order or culprits or worker.has_held:
+        is_over = (culprits or worker.has_held) and not has_answered
+        if order or is_over or verdict in STRIKES:
             worker.leaf.kill()  # an orphan holds locks
         else:
             self.spare(worker)
@@ -87,21 +89,27 @@ class Ending:
         worker.close()
         self._finished(worker, verdict)
 
-    def stray(self, pid: int, status: int, counters: Counters) -> None:
+    def _has_answered(self, process: Process, status: int | None) -> bool:
+        if status is None or not os.WIFEXITED(status):
+            return False
+        return self._adapter.answers(process, os.waitstatus_to_exitcode(status))
+
+    def stray(self, process: Process, status: int, counters: Counters) -> None:
         """A process of the router has ended before it became a worker: only what it surely held may be to blame.
 
+        Of the process only its pid and its parent's are known.
         `counters`: what those of the router's group have added. A kill there may be for what another one used.
         """
-        process = Process(pid, 0)
         culprits, had = self._claims.left_behind(process)
-        verdict = judge(End(status, "stop" if self.stopping else "", bool(culprits)))
+        is_holding = bool(culprits) and not self._has_answered(process, status)
+        verdict = judge(End(status, "stop" if self.stopping else "", is_holding))
         if verdict is Verdict.NOT_OURS and counters.kill:
             verdict = Verdict.LOST if culprits else Verdict.COLLATERAL
-        if not culprits and verdict is Verdict.IDLE:
+        if not is_holding and verdict is Verdict.IDLE:
             return  # whatever it was, it has done it
         self._meter.ends[verdict].inc()
         evidence: dict[str, object] = {
-            "pid": pid, "at": round(time.time(), 3), "status": status, "status_from": "connector", "order": "",
+            "pid": process.pid, "at": round(time.time(), 3), "status": status, "status_from": "connector", "order": "",
             "limits": self._limits,
         }  # fmt: skip
         self._act(verdict, culprits, had, evidence)

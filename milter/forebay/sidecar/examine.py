@@ -78,4 +78,5 @@ class Examiner:
         envelope = reading.envelope
         if not envelope.recipients and envelope.sender == b"<>" and parts.sender:
             envelope = replace(envelope, sender=parts.sender)
-        return parts.fields, envelope, parts.body[:65535], envelope.sender
+        fields = parts.fields if reading.fields is None else reading.fields
+        return fields, envelope, parts.body[:65535], envelope.sender

@@ -12,7 +12,7 @@ from forebay.sidecar.openlog import OpenLog
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from forebay.api.router import Adapter
+    from forebay.api.router import Adapter, Process
     from forebay.sidecar.roster import Roster
 
 _RECORDS: Final = 0.05
@@ -53,7 +53,7 @@ class Listening:
 
     def begin(
         self, roster: Roster, done: Callable[[int], None], overflowed: Callable[[], None],
-        stray: Callable[[int, int], None],
+        stray: Callable[[Process, int], None],
     ) -> None:  # fmt: skip
         """Begin, within the loop. `done`: so many messages were finished; `stray`: an end of one that was never a worker."""
         self._roster = roster

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
 
+from forebay.api.router import Message
 from forebay.errors import ForebayError
 from forebay.logs import LOGGER, printable
 from forebay.message.split import split
@@ -151,9 +152,11 @@ class Mirror:
 
     def _read(self, entry: Aside) -> dict[str, Any]:
         """Who wrote to whom, and the header, from the file itself; nothing where it cannot be read."""
-        for path in (entry.aside, entry.source) if self._adapter else ():
+        if not self._adapter:
+            return {}
+        kept = self._adapter.kept(Message(entry.source, entry.identity, entry.size, 0), entry.aside)
+        for path in (kept or entry.aside, entry.source):
             with suppress(OSError):
-                assert self._adapter
                 reading = self._adapter.read(path)
                 parts = split(reading.raw)
                 sender = parts.sender or reading.envelope.sender
@@ -162,7 +165,7 @@ class Mirror:
                     "sender": printable(sender, 300),
                     "recipients": shown_recipients(recipients[:100]),
                     "count": len(recipients),
-                    "header": bounded(parts.fields),
+                    "header": bounded(parts.fields if reading.fields is None else reading.fields),
                 }
         return {}
 

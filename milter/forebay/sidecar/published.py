@@ -1,7 +1,8 @@
 """The fingerprints that the store has published, this host's and the others': what the milter matches, matched in the spool.
 
 Who follows the store writes them into a file, which is read again when it has changed. An exact fingerprint that more
-messages have than `suspend_after` is no killer's: a newsletter that was replayed.
+messages have than `suspend_after` is no killer's: a newsletter that was replayed. What people have said counts here
+too: what was revoked, and what was released from a quarantine of this host or of another.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import logging
 import time
 from typing import TYPE_CHECKING, Final
 
-from forebay.judge import fingerprints
+from forebay.judge import fingerprints, passes
 from forebay.logs import LOGGER
 
 if TYPE_CHECKING:
@@ -64,6 +65,14 @@ class Published:
         if not exact or self._snapshot.exact.get(exact, 0.0) <= now or self._has_too_many(exact, identity):
             return ""
         return "exact"
+
+    def is_dropped(self, digest: bytes) -> bool:
+        """Whether a person has revoked it, or it was suspended: then this host's own convictions do not match either."""
+        return digest in self._snapshot.dropped
+
+    def released(self, examined: Examined) -> str:
+        """The entry as which a message like this was released from an MTA's quarantine, once; else nothing."""
+        return passes.take(self._state, passes.SPOOL, examined.exact)
 
     def _has_too_many(self, exact: bytes, identity: bytes) -> bool:
         if not self._most:

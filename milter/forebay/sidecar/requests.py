@@ -11,6 +11,7 @@ import time
 from typing import TYPE_CHECKING
 
 from forebay.logs import LOGGER, printable
+from forebay.sidecar.docket import let_pass
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -66,4 +67,4 @@ def intend_release(journal: Journal, entry: str, identity: bytes, strikes: int) 
     with journal.change() as db:
         db.execute("UPDATE entry SET state = 'releasing' WHERE id = ?", (entry,))
         db.execute("UPDATE message SET state = 'releasing', strikes = ? WHERE identity = ?", (strikes - 1, identity))
-        db.execute("INSERT OR REPLACE INTO pass VALUES (?, ?, ?)", (identity, entry, time.time()))
+        let_pass(db, identity, entry)

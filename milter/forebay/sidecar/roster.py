@@ -20,12 +20,14 @@ from forebay.sidecar.worker import Worker
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from forebay.api.router import Holding
+    from forebay.api.router import Adapter, Holding
     from forebay.sidecar.limits.leaf import Enforcement
 
 _log = logging.getLogger(LOGGER)
 _ORPHAN_SECONDS: Final = 0.2
 """A daemon that has just detached itself looks like a worker: it gets so long to fork one."""
+_YOUNG: Final = 0.03
+"""One that is no worker as yet, says the adapter, is looked at again and again for so long."""
 _SETTLED: Final = 0.0
 _AT_ONCE: Final = 8
 """To move a process takes the kernel up to 40 ms, and others have to be looked after meanwhile."""
@@ -35,15 +37,19 @@ class Roster:
     """All live workers by pid. `began` and `ended` are called with each."""
 
     def __init__(
-        self, enforcement: Enforcement, pattern: str, began: Callable[[Worker], None], closed: Callable[[Worker], None]
-    ) -> None:
+        self, enforcement: Enforcement, adapter: Adapter, pattern: str,
+        began: Callable[[Worker], None], closed: Callable[[Worker], None],
+    ) -> None:  # fmt: skip
         self.workers: dict[int, Worker] = {}
         self.main = 0
         self._enforcement = enforcement
+        self._adapter = adapter
         self._pattern = re.compile(os.fsencode(pattern)) if pattern else None
         self._began = began
         self._closed = closed
         self._outside: dict[int, float] = {}
+        self._inside: dict[int, float] = {}
+        self._unlikely: set[int] = set()
         self._parents: set[int] = set()
         self._lingering: set[int] = set()
         self._room = 0
@@ -62,21 +68,31 @@ class Roster:
         self._parents |= {each.process.parent for each in self.workers.values()}  # which else look like orphans
 
     def scan(self) -> bool:
-        """Look for processes outside the leaves that are workers; whether there may be more before long."""
+        """Look for processes that are workers, and have no leaf; whether there may be more before long."""
+        now = time.monotonic()
+        is_more = self._scan_leaves(now)
         pids = self._enforcement.router_pids()
         if not pids and not self._outside:
-            return False
+            return is_more
         self._make_room(len(pids))
         present = set(pids)
         for pid in [each for each in self._outside if each not in present]:
             del self._outside[pid]
-        now, taken = time.monotonic(), 0
+        self._unlikely &= present
+        taken = 0
         for pid in pids:
             if taken == _AT_ONCE:
                 return True
             taken += self._look(pid, present, now)
         self._parents &= present
-        return any(self._outside[pid] != _SETTLED and pid not in self._parents for pid in self._outside)
+        return is_more or any(self._is_unsure(pid, now) for pid in self._outside)
+
+    def _is_unsure(self, pid: int, now: float) -> bool:
+        """Whether what a process outside the leaves is may be known in a moment."""
+        first = self._outside[pid]
+        if first == _SETTLED or pid in self._parents:
+            return False
+        return pid not in self._unlikely or now - first < _YOUNG
 
     def _look(self, pid: int, present: set[int], now: float) -> bool:
         """Look at a process outside the leaves; whether it was taken in as a worker."""
@@ -91,29 +107,56 @@ class Roster:
         found = process(pid)
         if not found:
             return False
-        is_child = found.parent in present
-        if is_child:
-            self._parents.add(found.parent)
-        return (is_child or is_settled) and self._matches(found) and self._take(found) is not None
+        is_worker = self._told(found)
+        if is_worker is None:
+            is_child = found.parent in present
+            if is_child:
+                self._parents.add(found.parent)
+            is_worker = is_child or is_settled
+        return is_worker and self._matches(found) and self._take(found) is not None
+
+    def _told(self, found: Process) -> bool | None:
+        """Whether a process is a worker, by the adapter."""
+        told = self._adapter.is_worker(found, process(found.parent))
+        if told is False:
+            self._unlikely.add(found.pid)
+        return told
+
+    def _scan_leaves(self, now: float) -> bool:
+        """Give leaves of their own to the workers that workers have started; whether there may be more before long."""
+        starting = [each for each in self.workers.values() if each.starts_workers]
+        within = {pid: each for each in starting for pid in each.leaf.pids() if pid not in self.workers}
+        self._inside = {pid: self._inside.get(pid, now) for pid in within}
+        for pid, worker in within.items():
+            found = process(pid) if now - self._inside[pid] <= _ORPHAN_SECONDS else None
+            if not found:
+                continue
+            if found.parent in self.workers and found.parent != worker.process.pid:
+                self.workers[found.parent].leaf.add(pid)  # it was forked before its parent was taken in
+            elif self._adapter.is_worker(found, worker.process) and self._matches(found):
+                self._take(found)
+        return any(now - first < _YOUNG for pid, first in self._inside.items() if pid not in self.workers)
 
     def _make_room(self, processes: int) -> None:
         if processes != self._room:
             self._room = processes
             self._enforcement.make_room(processes)
 
-    def is_outside(self, pid: int) -> bool:
-        """Whether a process of the router is known to be in no leaf."""
-        return pid in self._outside or (pid == self.main and pid != 0)
+    def has_forks(self, pid: int) -> bool:
+        """Whether what a process of the router forks may be a worker."""
+        worker = self.workers.get(pid)
+        return worker.starts_workers if worker else pid in self._outside or (pid == self.main and pid != 0)
 
-    def outside(self) -> set[int]:
-        """The router's processes that are known to be in no leaf."""
-        return {*self._outside, self.main} - {0}
+    def parents(self) -> set[int]:
+        """The router's processes that are known to be in no leaf, and the workers that start others."""
+        starting = {pid for pid, each in self.workers.items() if each.starts_workers}
+        return {*self._outside, *starting, self.main} - {0}
 
     def claimed_by(self, pid: int) -> None:
         """Somebody has taken a message: if that is a process outside the leaves, it is a worker."""
         if pid not in self.workers and pid != self.main and pid in self._enforcement.router_pids():
             found = process(pid)
-            if found and self._matches(found):
+            if found and self._matches(found) and self._told(found) is not False:
                 self._take(found)
 
     def launched(self, pid: int, slot: int, holding: Holding) -> Worker | None:
@@ -124,7 +167,7 @@ class Roster:
     def split(self) -> None:
         """A leaf whose first process never held a message, and has forked its like, is no worker's."""
         for worker in list(self.workers.values()):
-            if worker.has_held or worker.launched:
+            if worker.has_held or worker.launched or worker.starts_workers:
                 continue
             pids = worker.leaf.pids()
             if len(pids) < 2:
@@ -144,7 +187,10 @@ class Roster:
         self.drop(worker.leaf.slot)
 
     def spare(self, worker: Worker) -> None:
-        """One that has ended and never held a message was a daemon that detached itself: what it left is the router."""
+        """One that has ended and never held a message was a daemon that detached itself: what it left is the router.
+
+        Or what it left goes on with what it was told to do.
+        """
         self._put_outside(worker.leaf.pids())
 
     def _put_outside(self, pids: list[int]) -> None:
@@ -195,6 +241,7 @@ class Roster:
         if slot is not None:
             leaf.add(found.pid)
         worker = self.workers[found.pid] = Worker(found, leaf, pidfd, holding)
+        worker.starts_workers = self._adapter.starts_workers(found)
         self._outside.pop(found.pid, None)
         self._began(worker)
         return worker

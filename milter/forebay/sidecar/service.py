@@ -42,7 +42,7 @@ from forebay.sidecar.withhold import Withholding
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from forebay.api.router import Adapter
+    from forebay.api.router import Adapter, Process
     from forebay.config import Config
     from forebay.sidecar.verdict import Verdict
     from forebay.sidecar.worker import Worker
@@ -51,6 +51,7 @@ _log = logging.getLogger(LOGGER)
 _SWEEP: Final = 0.5
 _GATE: Final = 0.25
 _SETTLE: Final = 1.0
+_LOOK: Final = 20.0
 _SHARE: Final = 100
 """A sweep that took so long is not done again for a hundred times as long: one percent of a core."""
 _MOMENT: Final = 0.1
@@ -96,7 +97,7 @@ class Service:
         claims = Claims(adapter, self.openlog, self._is_held)
         times = Times(router.limits.message_time, router.limits.message_cpu)
         self.guard = Guard(self.enforcement, claims, self.meter, bounds, times, self._released)
-        self.roster = self.guard.roster = Roster(self.enforcement, router.workers, self._began, self._closed)
+        self.roster = self.guard.roster = Roster(self.enforcement, adapter, router.workers, self._began, self._closed)
         self._ending = Ending(adapter, claims, self.cases, self.meter, self.enforcement.kind, self._finished)
         self._ending.told, self._ending.spare = self._listening.status, self.roster.spare
         self._outside = self.enforcement.router_counters()
@@ -141,6 +142,7 @@ class Service:
                 self._sweeping(),
                 self._settling(),
                 self._gating(),
+                self._looking(),
                 *self._routing(),
             )
         ]
@@ -208,9 +210,9 @@ class Service:
             self._page.clear(worker.leaf.slot)
         self.roster.drop(worker.leaf.slot)
 
-    def _strayed(self, pid: int, status: int) -> None:
+    def _strayed(self, process: Process, status: int) -> None:
         before, self._outside = self._outside, self.enforcement.router_counters()
-        self._ending.stray(pid, status, self._outside.since(before))
+        self._ending.stray(process, status, self._outside.since(before))
 
     def _finished(self, worker: Worker | None, verdict: Verdict) -> None:
         if self._router and verdict in STRIKES:
@@ -288,6 +290,16 @@ class Service:
                 self.meter.journal_failed()
             self._write_status("guarding")
             await asyncio.sleep(_SETTLE)
+
+    async def _looking(self) -> None:
+        """What the router's own means keep may be taken out of there without us."""
+        while True:
+            try:
+                self.aside.look()
+            except JournalError as error:
+                _log.error("%s", error)
+                self.meter.journal_failed()
+            await asyncio.sleep(_LOOK)
 
     async def _gating(self) -> None:
         while True:

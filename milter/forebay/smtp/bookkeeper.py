@@ -10,17 +10,20 @@ import logging
 import os
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from forebay import records
 from forebay.errors import ForebayError
 from forebay.judge import fingerprints as known
+from forebay.judge import passes as doors
+from forebay.judge import reach
 from forebay.judge.fingerprints import Snapshot
 from forebay.logs import LOGGER
 from forebay.metrics_store import CLOSED, OTHER
 from forebay.records import Records
-from forebay.store import changes, entries, fingerprints
+from forebay.store import changes, entries, fingerprints, passes
 from forebay.store.engine import Store, host_of, url_of
 from forebay.store.follow import follower
 from forebay.store.intake import Intake
@@ -96,6 +99,7 @@ class Bookkeeper:
         if self._follower.changed() or now >= self._reread_at:
             self._reread_at = 0.0  # again, should it fail
             self._publish()
+            self._let_pass()
             self._reread_at = now + _REREAD
         return more
 
@@ -115,15 +119,19 @@ class Bookkeeper:
         now = time.time()
         with self._store.read() as db:
             live = fingerprints.live(db, now)
+            dropped = fingerprints.dropped(db, now)
         kinds = {
             kind: {bytes.fromhex(each.digest): each.expires for each in live if each.kind == kind}
             for kind in (fingerprints.EXACT, fingerprints.SHAPE)
         }
         before = self._snapshot
-        snapshot = Snapshot(kinds["exact"], kinds["shape"], self._is_full, now)
+        gone = frozenset(map(bytes.fromhex, dropped))
+        snapshot = Snapshot(kinds["exact"], kinds["shape"], self._is_full, now, gone)
         self._metrics.snapshot.set(now)
-        if (snapshot.exact, snapshot.shape, self._is_full) == (before.exact, before.shape, before.is_full):
+        if replace(snapshot, at=before.at) == before:
             return
+        for digest in snapshot.exact.keys() - before.exact.keys():
+            reach.forget(self._state, digest)  # one that was suspended, and that a person has added again
         known.write(self._state, snapshot)
         self._snapshot = snapshot
         self._channel.send("snapshot")
@@ -133,6 +141,12 @@ class Bookkeeper:
         for each in live:
             if bytes.fromhex(each.digest) not in old and each.made > before.at > 0:
                 self._metrics.propagation.observe(max(0.0, time.time() - each.made))
+
+    def _let_pass(self) -> None:
+        """Lay out the passes of what people have released, here and elsewhere."""
+        with self._store.read() as db:
+            released = passes.given(db, self._host, time.time())
+        doors.renew(self._state, released)
 
     def _survey(self) -> None:
         """Count what waits on this host, and what piles up."""
@@ -183,10 +197,14 @@ class Bookkeeper:
     def _retain(self) -> None:
         """Remove what nobody needs: rows and records whose message is gone, expired fingerprints, unfinished files."""
         self._records.tidy()
+        for digest in reach.counted(self._state):
+            if digest not in self._snapshot.exact:
+                reach.forget(self._state, digest)
         before = time.time() - self._config.quarantine.retention
         with self._store.write() as db:
             changes.forget(db, before)
             fingerprints.forget(db, before)
+            passes.forget(db, time.time())
 
     def _complain(self, error: Exception) -> None:
         self._metrics.is_store_up.set(0)

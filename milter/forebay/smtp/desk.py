@@ -11,19 +11,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from forebay import records
-from forebay.judge import fingerprints
+from forebay.judge import fingerprints, passes
+from forebay.judge.verdict import Verdict
 from forebay.logs import printable
-from forebay.message.finding import Action
+from forebay.message import fingerprint
+from forebay.message.finding import Action, Finding
 from forebay.records import Record, RecordedFinding, Records
 
 if TYPE_CHECKING:
     from forebay.config import Config
     from forebay.judge.fingerprints import Matcher
-    from forebay.judge.verdict import Verdict
     from forebay.smtp.session import Session
 
 
 _PATH: Final = 2000
+_HELD: Final = frozenset({Action.QUARANTINE, Action.REJECT})
+_RELEASED: Final = "released"
 
 
 class Desk:
@@ -41,12 +44,22 @@ class Desk:
 
     def renew(self) -> None:
         """Take the latest snapshot of the fingerprints."""
-        self.matcher.snapshot = fingerprints.read(self._state)
+        self.matcher.renew(fingerprints.read(self._state))
 
     def compare(self, session: Session, verdict: Verdict) -> Verdict:
         """The verdict, more severe where the message is like one that killed a router."""
         verdict, session.matched = self.matcher.match(verdict, session.fields, session.envelope, session.body)
-        return verdict
+        return verdict if verdict.action not in _HELD else self._released(session, verdict)
+
+    def _released(self, session: Session, verdict: Verdict) -> Verdict:
+        """Only tagged, and once, what a person has released from quarantine."""
+        exact = fingerprint.exact(session.fields, session.sender)
+        entry = passes.take(self._state, passes.SMTP, exact)
+        if not entry:
+            return verdict
+        text = f"held before, and released as entry {entry}"
+        finding = Finding(_RELEASED, b"", -1, 0, 0, text, Action.TAG)
+        return Verdict(Action.TAG, Action.TAG, (finding, *verdict.findings), verdict.errors)
 
     def record(self, session: Session, verdict: Verdict) -> Record:
         """What is known of a message now, before its bytes are forgotten."""

@@ -155,7 +155,7 @@ class Worker:
         metrics.messages[verdict.action].inc()
         metrics.verdict_seconds.observe(seconds)
         metrics.header_bytes.observe(session.size)
-        if not verdict.findings and not verdict.errors:
+        if not verdict.findings and not verdict.errors and not session.matched:
             return
         if verdict.would is not verdict.action:
             metrics.observed[verdict.would].inc()

@@ -23,12 +23,15 @@ _MOST_TEXT: Final = 2000
 
 def audit(db: Connection, person: str, origin: str, verb: str, subject: str, text: str = "") -> None:
     """Add a line to the audit trail."""
-    db.execute(
-        AUDIT.insert().values(
-            at=time.time(), person=printable(person, 200), origin=printable(origin, 200), verb=verb, subject=subject,
-            text=printable(text, _MOST_TEXT),
-        )
-    )  # fmt: skip
+    db.execute(AUDIT.insert().values(**audit_row(person, origin, verb, subject, text)))
+
+
+def audit_row(person: str, origin: str, verb: str, subject: str, text: str) -> dict[str, object]:
+    """A line of the audit trail, for many at once."""
+    return {
+        "at": time.time(), "person": printable(person, 200), "origin": printable(origin, 200), "verb": verb,
+        "subject": subject, "text": printable(text, _MOST_TEXT),
+    }  # fmt: skip
 
 
 def set_state(

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from forebay.config import Config
 
 FILE: Final = "store.db"
-HEAD: Final = "0001"
+HEAD: Final = "0002"
 """The version of the store that this program works with."""
 _BUSY_MS: Final = 10_000
 _CONNECT_SECONDS: Final = 5

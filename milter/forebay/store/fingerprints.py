@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -21,6 +22,7 @@ FINDING: Final = "fingerprint"
 """The id of the finding that a match makes."""
 LIVE, REVOKED, SUSPENDED = "live", "revoked", "suspended"
 EXACT, SHAPE = "exact", "shape"
+_DIGEST: Final = re.compile(r"[0-9a-f]{32}")
 _HOUR: Final = 3600.0
 
 
@@ -76,6 +78,8 @@ def publish(db: Connection, new: New, expiry: float, most: int) -> bool:
     if known is None and not by_person and most and _made_since(db, now - _HOUR) >= most:
         return False
     if known:
+        if by_person:
+            db.execute(HIT.delete().where(HIT.c.digest == new.digest))  # it is given another chance
         values = {"expires": now + expiry, "state": LIVE if by_person else known.state}
         db.execute(FINGERPRINT.update().where(FINGERPRINT.c.digest == new.digest).values(**values))
     else:
@@ -115,15 +119,22 @@ def count_hits(db: Connection, hits: Sequence[Hit], suspend_after: int) -> None:
 
 
 def live(db: Connection, now: float) -> list[Fingerprint]:
-    """Those that are matched."""
+    """Those that are matched; a row that is of no form that we write is none."""
     query = sa.select(FINGERPRINT).where(FINGERPRINT.c.state == LIVE, FINGERPRINT.c.expires > now)
-    return [Fingerprint(*row) for row in db.execute(query.order_by(FINGERPRINT.c.digest))]
+    found = [Fingerprint(*row) for row in db.execute(query.order_by(FINGERPRINT.c.digest))]
+    return [each for each in found if _DIGEST.fullmatch(each.digest)]
 
 
 def lately(db: Connection, now: float) -> tuple[int, int]:
     """How many sidecars have published within an hour, and how many are suspended."""
     query = sa.select(sa.func.count()).where(FINGERPRINT.c.state == SUSPENDED, FINGERPRINT.c.expires > now)
     return _made_since(db, now - _HOUR), int(db.execute(query).scalar() or 0)
+
+
+def dropped(db: Connection, now: float) -> list[str]:
+    """The digests of those that have not expired and are matched no more: revoked, or suspended."""
+    query = sa.select(FINGERPRINT.c.digest).where(FINGERPRINT.c.state != LIVE, FINGERPRINT.c.expires > now)
+    return [row[0] for row in db.execute(query) if _DIGEST.fullmatch(row[0])]
 
 
 def listed(db: Connection, *, everything: bool) -> list[Fingerprint]:

@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from forebay.errors import ForebayError
 from forebay.logs import LOGGER, printable
 from forebay.records import KEPT, NEW, RecordError, is_id
-from forebay.store import changes, requests
+from forebay.store import changes, passes, requests
 from forebay.store.changes import FOREBAY
 from forebay.store.entries import Entry
 from forebay.store.ledger import Held
@@ -56,7 +56,9 @@ class Spool(Protocol):
 class Hands:
     """Acts on the hold queues, and hands what is in the spool to the sidecar.
 
-    `queues` are those that this host may have, by the name of the MTA (`forebay.records.Record.mta`). `as_user` is a context in which the store and the records are used: as the user whom they belong to.
+    `queues` are those that this host may have, by the name of the MTA (`forebay.records.Record.mta`). `as_user` is a
+    context in which the store and the records are used: as the user whom they belong to. `offer` lays out the passes of
+    a message that is about to be released: its exact fingerprint and its entry.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917 - the parts that it brings together
@@ -69,6 +71,7 @@ class Hands:
         queues: Mapping[str, Queue],
         spool: Spool | None = None,
         as_user: Callable[[], AbstractContextManager[None]] = nullcontext,
+        offer: Callable[[str, str], None] = lambda _exact, _entry: None,
         grace: float = GRACE,
     ) -> None:
         self._host = host
@@ -79,6 +82,7 @@ class Hands:
         self._queues = queues
         self._spool = spool
         self._as_user = as_user
+        self._offer = offer
         self._grace = grace
         self._look_at = 0.0
 
@@ -206,9 +210,23 @@ class Hands:
         if request.verb == requests.DELETE:
             queue.delete(held)
         else:
+            self._let_pass(entry.id)
             queue.release(held)
         self._close(entry.id, _OUTCOMES[request.verb], f"queue id {held.queue_id}", request.person)
         return requests.DONE
+
+    def _let_pass(self, entry_id: str) -> None:
+        """What is released now is not held again by the next door, as far as it can be known again."""
+        record = self._record(entry_id)
+        if record is None or not record.exact:
+            return
+        with self._as_user():
+            with self._store.write() as db:
+                passes.give(db, entry_id, self._host, record.exact)
+            try:
+                self._offer(record.exact, entry_id)
+            except OSError as error:
+                _log.error("a pass for %s cannot be laid out: %s", entry_id, error.strerror)
 
     def _in_spool(self, entry: Entry, request: Request) -> str:
         if self._spool is None:

@@ -17,9 +17,9 @@ import sqlalchemy as sa
 from forebay.logs import LOGGER, printable
 from forebay.records import NEW, Record, RecordError
 from forebay.store import fingerprints
-from forebay.store.changes import FOREBAY, audit
+from forebay.store.changes import FOREBAY, audit_row
 from forebay.store.entries import pack_findings, pack_header
-from forebay.store.schema import ANNOUNCED, DETAIL, ENTRY, MTA_HOLD, WAITING
+from forebay.store.schema import ANNOUNCED, AUDIT, DETAIL, ENTRY, MTA_HOLD, WAITING
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -134,8 +134,8 @@ def _insert(db: Connection, records: list[Record]) -> None:
             for each in records
         ],
     )
-    for each in records:
-        audit(db, FOREBAY, each.host, ANNOUNCED, each.id, f"queue id {each.queue_id}")
+    lines = [audit_row(FOREBAY, each.host, ANNOUNCED, each.id, f"queue id {each.queue_id}") for each in records]
+    db.execute(AUDIT.insert(), lines)
 
 
 def _row(record: Record) -> dict[str, object]:

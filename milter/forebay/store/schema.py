@@ -111,6 +111,16 @@ REQUEST: Final = Table(
 )  # fmt: skip
 """`host` is who holds the bytes, `origin` where it was asked for; an empty `outcome` is an open request."""
 
+PASS: Final = Table(
+    "pass", METADATA,
+    Column("entry", String(40), primary_key=True),
+    Column("host", String(255), nullable=False),
+    Column("exact", String(32), nullable=False),
+    Column("at", Float, nullable=False),
+    Column("expires", Float, nullable=False),
+)  # fmt: skip
+"""Released from an MTA's quarantine: let through once by each door of each host that would hold it again."""
+
 AUDIT: Final = Table(
     "audit", METADATA,
     Column("id", Integer, primary_key=True),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import time
 from pathlib import Path
@@ -14,6 +15,7 @@ from forebay.config import Config, Exempt, Policy
 from forebay.config_store import Fingerprints
 from forebay.judge import fingerprints
 from forebay.judge.fingerprints import Snapshot, load_judge_and_matcher
+from forebay.judge.reach import Reach
 from forebay.message.envelope import Envelope
 from forebay.message.finding import Action
 from forebay.message.split import split
@@ -141,6 +143,35 @@ def test_a_replayed_newsletter_suspends_the_fingerprint() -> None:
     assert held == Config().fingerprints.suspend_after
     following = tuple((name, value.replace(b"issue-7", b"issue-8")) for name, value in LETTER.fields)
     assert action(Message(following), judge, matcher) is Action.ACCEPT
+
+
+def test_all_processes_count_together(tmp_path: Path) -> None:
+    """However many count at once, no more than so many see a count that is not beyond; recipients differ by case only once."""
+    go, children = tmp_path / "go", []
+    for number in range(6):
+        child = os.fork()
+        if not child:
+            reach = Reach(tmp_path, 20)
+            while not go.exists():
+                time.sleep(0.001)
+            names = [b"<R%d.%d@example.com>" % (number, each) for each in range(30)]
+            within = sum(not reach.is_beyond(b"x" * 16, [name]) for name in names)
+            within += sum(not reach.is_beyond(b"y" * 16, [name.lower()]) for name in [*names[:3], *names[:3]])
+            os._exit(within)
+        children.append(child)
+    go.touch()
+    within = sum(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children)
+    assert within <= 20 + 6 * 6
+    assert within >= 6 * 6 + 1
+    assert len(list((tmp_path / "reached" / (b"y" * 16).hex()).iterdir())) == 18
+
+
+def test_a_count_that_cannot_be_kept_is_kept_in_memory(tmp_path: Path) -> None:
+    """Without a directory each worker counts alone; with a bound of 0 nobody counts."""
+    reach = Reach(tmp_path / "missing", 3)
+    assert [reach.is_beyond(b"x" * 16, [b"<%d@a.example>" % each]) for each in range(5)] == [False] * 3 + [True] * 2
+    assert reach.is_beyond(b"y" * 16, [b"<%d@a.example>" % each for each in range(1000)])
+    assert not Reach(tmp_path, 0).is_beyond(b"x" * 16, [b"<%d@a.example>" % each for each in range(1000)])
 
 
 def test_a_resend_storm_of_a_killer_suspends_nothing() -> None:

@@ -7,13 +7,14 @@ import os
 import shutil
 import signal
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
 from forebay.config import Config
-from forebay.judge.fingerprints import load_judge_and_matcher
+from forebay.judge.fingerprints import load_judge_and_matcher, read
 from forebay.message.envelope import Envelope
 from forebay.records import Records
 from forebay.store import fingerprints
@@ -153,3 +154,35 @@ def test_what_is_known_stays_known_without_a_store() -> None:
             assert service.send(EVIL).action.word == "quarantine"
         assert len(list(Path(service.folder, "state/records/new").iterdir())) == 3
         wait(lambda: "mail goes on, but the store does not" in service.log(), service)
+
+
+def test_no_more_copies_than_suspend_after_are_held_by_all_workers_together() -> None:
+    """200 readers of a replayed newsletter, over four workers at once: 20 wait, 180 go on; added again, it begins anew."""
+    with milter_service(milter="workers = 4\n") as service:
+        matcher = load_judge_and_matcher(Config())[1]
+        digest = (matcher.digests(GOOD.fields, Envelope(GOOD.sender, GOOD.recipients))[0] or b"").hex()
+        store = Store(f"sqlite:///{service.folder}/state/store.db")
+        for person in ("forebay", "ann"):
+            with store.write() as db:
+                fingerprints.publish(db, fingerprints.New(digest, "exact", "crash", "a", person=person), 3600, 0)
+            first = Message(GOOD.fields, sender=GOOD.sender, recipients=(b"<first@example.com>",))
+            wait(lambda first=first: service.send(first).action.word == "quarantine", service)  # type: ignore[misc]  # a default binds it
+            with ThreadPoolExecutor(8) as senders:
+                held = sum(senders.map(lambda number: is_held(service, number), range(199)))
+            most = Config().fingerprints.suspend_after - 1
+            assert most - 8 <= held <= most  # two that are counted at once may both see the count of both
+            wait(lambda: is_suspended(store, digest), service)
+            wait(lambda: not read(Path(service.folder, "state")).exact, service)
+        store.close()
+
+
+def is_held(service: MilterService, number: int) -> bool:
+    """Whether the copy for one more reader is held."""
+    copy = Message(GOOD.fields, sender=GOOD.sender, recipients=(b"<reader%d@example.com>" % number,))
+    return service.send(copy).action.word == "quarantine"
+
+
+def is_suspended(store: Store, digest: str) -> bool:
+    """Whether no host matches it any more."""
+    with store.read() as db:
+        return fingerprints.get(db, digest).state == "suspended"
