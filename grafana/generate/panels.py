@@ -79,14 +79,7 @@ def lines(
         panel.override_by_regexp(limits, [_fixed(RED), dashes, models.DynamicConfigValue("custom.fillOpacity", 0)])
     for query in queries:
         panel.with_target(_target(query))
-    return (
-        panel.title(words.title)
-        .description(words.description)
-        .unit(words.unit)
-        .span(width)
-        .height(8)
-        .datasource(SOURCE)
-    )
+    return _placed(panel, words, width, height=8)
 
 
 def number(
@@ -106,14 +99,7 @@ def number(
     if says:
         options = {value: models.ValueMappingResult(text, colour) for value, (text, colour) in says.items()}
         panel.mappings([models.ValueMap(options)])
-    return (
-        panel.title(words.title)
-        .description(words.description)
-        .unit(words.unit)
-        .span(width)
-        .height(5)
-        .datasource(SOURCE)
-    )
+    return _placed(panel, words, width, height=5)
 
 
 def bars(words: Words, query: Query, *steps: tuple[float, Colour], width: int = 12) -> Panel:
@@ -125,14 +111,7 @@ def bars(words: Words, query: Query, *steps: tuple[float, Colour], width: int = 
         .thresholds(_thresholds(steps)).min(0)
         .with_target(_target(query, instant=True))
     )  # fmt: skip
-    return (
-        panel.title(words.title)
-        .description(words.description)
-        .unit(words.unit)
-        .span(width)
-        .height(8)
-        .datasource(SOURCE)
-    )
+    return _placed(panel, words, width, height=8)
 
 
 def alerts(width: int) -> Panel:
@@ -168,6 +147,11 @@ def board(uid: str, title: str, description: str, *variables: dashboard.QueryVar
     for each in variables:
         made.with_variable(each)
     return made
+
+
+def _placed(panel: Panel, words: Words, width: int, height: int) -> Panel:
+    panel.title(words.title).description(words.description).unit(words.unit)
+    return panel.span(width).height(height).datasource(SOURCE)
 
 
 def _thresholds(steps: tuple[tuple[float, Colour], ...]) -> dashboard.ThresholdsConfig:

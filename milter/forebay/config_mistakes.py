@@ -45,8 +45,8 @@ _WRITE = {
 }
 _UNKNOWN = frozenset({"unexpected_keyword_argument", "extra_forbidden"})
 _MOST_SHOWN = 60
-_PASSWORD: Final = re.compile(r"(://[^:/@]*:)[^@]*@")
-"""In a URL: a mistake is logged, and a log is read by more people than the configuration."""
+_PASSWORD: Final = re.compile(r"(://[^:/@]*:).*@")
+"""In a URL, to the last @, for whoever forgot to encode one: a log is read by more people than the configuration."""
 
 
 def dotted(place: Iterable[int | str]) -> str:

@@ -56,6 +56,15 @@ def open_own(path: Path) -> int:
     return descriptor
 
 
+def sync_directory(path: Path | str) -> None:
+    """Make what was made, renamed or removed in a directory durable. Raises OSError."""
+    descriptor = os.open(path or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def check_own_directory(path: Path | str) -> None:
     """Raise OSError unless this is a directory of ours in which nobody else may write."""
     found = os.lstat(path)

@@ -22,6 +22,8 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any, Final
 
+from forebay import files
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
@@ -147,7 +149,7 @@ class Records:
                 tmp.unlink()
             raise
         if durable:
-            _sync(new)
+            files.sync_directory(new)
 
     def new(self) -> list[str]:
         """The ids in `new/`, in their order."""
@@ -320,11 +322,3 @@ def _count(given: Any) -> int:
 def _paths(folder: Path) -> Iterator[Path]:
     with suppress(OSError):
         yield from folder.iterdir()
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

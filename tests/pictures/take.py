@@ -3,7 +3,8 @@
     python tests/pictures/take.py [DIRECTORY], by default grafana/pictures
 
 mx2 has a plugin that hangs: the picture of "Mail gate" is of the moment when its alert fires. mx1 has a router that
-dies of one message, gets copies of it, leaks memory, and at last dies of every message: the picture of "Router guard" is of the moment when the fuse blows.
+dies of one message, gets copies of it, leaks memory, and at last dies of every message: the picture of "Router guard"
+is of the moment when the fuse blows.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ ALLOWED = {
     "metrics": {"metrics", "errors", "config", "message"},
     "api": {"api", "message", "files"},
     "judge": {"judge", "api", "message", *COMMON},
-    "records": {"records"},
+    "records": {"records", "files"},
     "store": {"store", "records", "api", "message", *COMMON},
     "smtp": {"smtp", "store", "records", "judge", "api", "message", *COMMON},
     "sidecar": {"sidecar", "store", "records", "judge", "api", "message", *COMMON},

@@ -18,19 +18,31 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from forebay import files
 from forebay.message import controlfile
 from forebay.message.controlfile import ControlFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-__all__ = ["QUARANTINED", "WAITING", "ControlFile", "Found", "Places", "SendmailQueue", "parse", "places_below"]
+__all__ = [
+    "MOST_CONTROL",
+    "QUARANTINED",
+    "WAITING",
+    "ControlFile",
+    "Found",
+    "Places",
+    "SendmailQueue",
+    "parse",
+    "places_below",
+]
 
 QUARANTINED: Final = "hf"
 WAITING: Final = "qf"
 TIMEOUT: Final = 60.0
 QUEUE_ID: Final = re.compile(r"[0-9A-Za-z]{8,40}")
-_MOST_CONTROL: Final = 16 << 20
+MOST_CONTROL: Final = 16 << 20
+"""Bytes of a control file that are read; of a longer one its end is missing, and it is taken for no whole one."""
 
 Places = tuple[tuple[Path, Path], ...]
 """Where control files lie, each with where the bodies beside them do."""
@@ -133,7 +145,7 @@ class SendmailQueue:
         with self.locked(message):
             for each in (message.control, message.body):
                 each.unlink(missing_ok=True)
-                _sync(each.parent)
+                files.sync_directory(each.parent)
 
     def _alone(self, queue_id: str, kind: str) -> None:
         """`-qI` takes every queue id that has this one in it: then nothing is done."""
@@ -153,8 +165,8 @@ class SendmailQueue:
         except subprocess.TimeoutExpired as error:
             raise TimeoutError(errno.ETIMEDOUT, str(error), "sendmail") from None
         if done.returncode:
-            said = (done.stderr or done.stdout).decode("ascii", "backslashreplace").strip().splitlines()
-            raise OSError(errno.EIO, said[-1] if said else f"status {done.returncode}", "sendmail")
+            said = (done.stderr or done.stdout).strip().splitlines()
+            raise OSError(errno.EIO, repr(said[-1][:200])[2:-1] if said else f"status {done.returncode}", "sendmail")
 
     def _read(self, kind: str, queue_id: str, folder: Path) -> Found | None:
         control = folder / f"{kind}{queue_id}"
@@ -163,7 +175,7 @@ class SendmailQueue:
         except OSError:
             return None
         with os.fdopen(descriptor, "rb") as file:
-            told = controlfile.parse(file.read(_MOST_CONTROL), queue_id.encode())
+            told = controlfile.parse(file.read(MOST_CONTROL), queue_id.encode())
         body = self._body(queue_id, folder) if told else None
         if not told or not body:
             return None
@@ -175,11 +187,3 @@ class SendmailQueue:
         nearest_first = sorted(self.places, key=lambda place: place[0] != folder)
         paths = (body / f"df{queue_id}" for _, body in nearest_first)
         return next((path for path in paths if path.is_file() and not path.is_symlink()), None)
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

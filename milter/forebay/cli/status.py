@@ -66,7 +66,8 @@ def _quarantine(path: str | None) -> dict[str, Any]:
 def _waiting(found: Mapping[str, Any]) -> str:
     if "error" in found:
         return f"not to be told: {found['error']}"
-    known = f"{found['fingerprints']:,} fingerprints"
+    count = found["fingerprints"]
+    known = f"{count:,} fingerprint{'' if count == 1 else 's'}"
     if not found["oldest"]:
         return f"nothing waits; {known}"
     waits = f"{found['mta-hold']:,} held by the MTA, {found['spool']:,} set aside"

@@ -78,6 +78,9 @@ def forget(state: Path, digest: bytes) -> None:
 
 def counted(state: Path) -> list[bytes]:
     """The fingerprints that something is counted of."""
+    found = []
     with suppress(OSError):
-        return [bytes.fromhex(each) for each in os.listdir(state / DIRECTORY)]  # noqa: PTH208 - names are wanted
-    return []
+        for each in os.listdir(state / DIRECTORY):  # noqa: PTH208 - names are wanted, not paths
+            with suppress(ValueError):  # what somebody else has put there
+                found.append(bytes.fromhex(each))
+    return found

@@ -8,22 +8,25 @@ lines that begin with a blank. What Sendmail adds itself has flags, but for its 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from forebay.message import pattern
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 _FIELD: Final = pattern.compile(rb"H\?([^?\n]*+)\?([^:\n]++):")
-_QUOTED: Final = pattern.compile(rb"(?s:\xff(.))")
-"""A byte that would mean a macro or a class stands after this one."""
 _MOST_RECIPIENTS: Final = 1000
+_MOST_FIELDS: Final = 100_000
 
 
 @dataclass(frozen=True, slots=True)
 class ControlFile:
     """What one says. `arrival` is in seconds since 1970; sender and recipients are as the client gave them.
 
-    `fields` are (name, value) pairs in their order, with folds as LF, those that Sendmail has added left out. `reason`
-    is why a message is quarantined, `status` what became of the last try to deliver it; both may be empty.
+    `fields` are (name, value) pairs in their order, with folds as LF, those that Sendmail has added left out.
+    Of more than 1,000 recipients and 100,000 fields the first are kept. `reason` is why a message is quarantined, `status`
+    what became of the last try to deliver it; both may be empty.
     """
 
     arrival: int
@@ -33,6 +36,11 @@ class ControlFile:
     reason: bytes
     status: bytes
 
+    @property
+    def header(self) -> bytes:
+        """The fields as lines that end with LF."""
+        return b"".join(b"%b:%b\n" % field for field in self.fields)
+
 
 def parse(data: bytes, queue_id: bytes) -> ControlFile | None:
     """Read a control file; None for what is not a whole one."""
@@ -40,12 +48,12 @@ def parse(data: bytes, queue_id: bytes) -> ControlFile | None:
     recipients: list[bytes] = []
     fields: list[tuple[bytes, bytes]] = []
     is_whole = False
-    lines = _unfolded(data)
-    for line in lines:
+    for line in _unfolded(data):
         kind = line[:1]
         if kind == b"H":
             field = _own(line, queue_id)
-            fields += [field] if field else []
+            if field and len(fields) < _MOST_FIELDS:
+                fields.append(field)
         elif kind == b"R":
             if len(recipients) < _MOST_RECIPIENTS:
                 recipients.append(_plain(line.partition(b":")[2]))
@@ -67,15 +75,15 @@ def parse(data: bytes, queue_id: bytes) -> ControlFile | None:
     )
 
 
-def _unfolded(data: bytes) -> list[bytes]:
-    """The lines, each with those that continue it."""
-    found: list[list[bytes]] = []
-    for line in data.split(b"\n"):
-        if found and line[:1] in {b" ", b"\t"}:
-            found[-1].append(line)
-        else:
-            found.append([line])
-    return [b"\n".join(parts) for parts in found]
+def _unfolded(data: bytes) -> Iterator[bytes]:
+    """The lines, each with those that continue it; never more than one of them is kept."""
+    start = 0
+    while start < len(data):
+        end = data.find(b"\n", start)
+        while end >= 0 and data[end + 1 : end + 2] in {b" ", b"\t"}:
+            end = data.find(b"\n", end + 1)
+        yield data[start:] if end < 0 else data[start:end]
+        start = len(data) if end < 0 else end + 1
 
 
 def _own(line: bytes, queue_id: bytes) -> tuple[bytes, bytes] | None:
@@ -88,4 +96,12 @@ def _own(line: bytes, queue_id: bytes) -> tuple[bytes, bytes] | None:
 
 
 def _plain(text: bytes) -> bytes:
-    return _QUOTED.sub(rb"\1", text) if b"\xff" in text else text
+    """Without the quotes: a byte that would mean a macro or a class stands after one of 0xff."""
+    if b"\xff" not in text:
+        return text
+    plain, start = bytearray(), 0
+    while 0 <= (quote := text.find(b"\xff", start)) < len(text) - 1:
+        plain += text[start:quote]
+        plain.append(text[quote + 1])
+        start = quote + 2
+    return bytes(plain + text[start:])

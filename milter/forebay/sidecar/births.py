@@ -55,7 +55,7 @@ class Births:
         told, is_whole = self._connector.read()
         for each in told:
             if isinstance(each, Fork):
-                if self._roster.has_forks(each.parent) or each.parent in self.fresh:
+                if self._roster.may_start_workers(each.parent) or each.parent in self.fresh:
                     self.fresh[each.child] = time.monotonic()
                     self._parents[each.child] = each.parent
             elif each.pid in self._roster.workers:

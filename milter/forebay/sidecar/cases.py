@@ -210,7 +210,7 @@ class Cases:
             self._failed(error)
 
     def _compare(self, message: Message, examined: Examined) -> None:
-        found = [digest for digest in examined.digests if self._says(digest) is not None]
+        found = [digest for digest in examined.digests if self._conviction_of(digest) is not None]
         kind = self.kind_known(message, examined)
         if not found and not kind:
             return
@@ -224,11 +224,11 @@ class Cases:
     def kind_known(self, message: Message, examined: Examined) -> str:
         """Which of its fingerprints is that of something convicted, here or elsewhere: as a text, else nothing."""
         for name, digest in (("shape", examined.shape), ("exact", examined.exact)):
-            if digest and self._says(digest):
+            if digest and self._conviction_of(digest):
                 return f"{name} {digest.hex()[:12]}"
         return self._published.matches(examined, message.identity) if self._published else ""
 
-    def _says(self, digest: bytes) -> bool | None:
+    def _conviction_of(self, digest: bytes) -> bool | None:
         """Whether a fingerprint is that of something convicted here, or struck; None for neither, and where a person says no."""
         return None if self._published and self._published.is_dropped(digest) else self._hot.get(digest)
 

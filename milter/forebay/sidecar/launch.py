@@ -53,7 +53,7 @@ class Launched:
         self._meter = meter
         self._file_size = file_size
         self._settle = settle
-        self._told = started
+        self._tell_started = started
         self._pause = 0.0
         self._started = 0.0
         self.is_excused = False
@@ -110,7 +110,7 @@ class Launched:
         except OSError as error:
             _log.critical("the router cannot be started: %s: %s", printable(str(error.filename)), error.strerror)
             return
-        self._told()  # first: it has not forked yet
+        self._tell_started()  # first: it has not forked yet
         self._enforcement.started(self._roster.main)
         self._meter.up.set(1)
         _log.info("started the router, pid %d: %s", self._roster.main, printable(" ".join(self._command)))

@@ -40,15 +40,15 @@ def move(source: str, target: str, step: Callable[[str], None] = nothing) -> Non
             raise
         _copy(source, target, step)
     step("sync")
-    sync_directory(os.path.dirname(target))
-    sync_directory(os.path.dirname(source))
+    files.sync_directory(os.path.dirname(target))
+    files.sync_directory(os.path.dirname(source))
 
 
 def make_directory(path: str) -> None:
     """A directory for us alone, made durable. Raises OSError, also for one in which others may write."""
     with contextlib.suppress(FileExistsError):
         os.mkdir(path, 0o700)
-        sync_directory(os.path.dirname(path))
+        files.sync_directory(os.path.dirname(path))
     files.check_own_directory(path)
 
 
@@ -56,16 +56,7 @@ def remove(path: str) -> None:
     """Remove a file, durably; one that is gone is no error. Raises OSError."""
     with contextlib.suppress(FileNotFoundError):
         os.unlink(path)
-        sync_directory(os.path.dirname(path))
-
-
-def sync_directory(path: str) -> None:
-    """Make what was renamed in a directory durable. Raises OSError."""
-    descriptor = os.open(path or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        files.sync_directory(os.path.dirname(path))
 
 
 def rename(source: str, target: str) -> None:
@@ -98,6 +89,6 @@ def _copy(source: str, target: str, step: Callable[[str], None]) -> None:
         os.fsync(new.fileno())
     step("copied")
     rename(temporary, target)
-    sync_directory(folder)
+    files.sync_directory(folder)
     step("unlink")
     os.unlink(source)

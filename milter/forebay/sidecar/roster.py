@@ -142,7 +142,7 @@ class Roster:
             self._room = processes
             self._enforcement.make_room(processes)
 
-    def has_forks(self, pid: int) -> bool:
+    def may_start_workers(self, pid: int) -> bool:
         """Whether what a process of the router forks may be a worker."""
         worker = self.workers.get(pid)
         return worker.starts_workers if worker else pid in self._outside or (pid == self.main and pid != 0)

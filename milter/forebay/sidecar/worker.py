@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 class Worker:
     """Kept from its first sight to its end.
 
-    `starts_workers`: whether it starts processes that are workers by themselves. `launched` is the message that it was started for, if it was. `since` is when it took what it holds (seconds,
-    monotonic), `cpu` its CPU time then (None until that is looked at), `counters` those of its leaf then, `latest`
+    `starts_workers`: whether it starts processes that are workers by themselves. `launched` is the message that it was
+    started for, if it was. `since` is when it took what it holds (seconds, monotonic), `cpu` its CPU time then (None until that is looked at), `counters` those of its leaf then, `latest`
     those last read, `looked_at` those that were counted. `order` is why we ended it; `near_limit` whether its memory
     was seen near its brake; `is_logged` whether the log of opened files has all that it has open.
     """

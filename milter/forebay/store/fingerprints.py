@@ -26,6 +26,11 @@ _DIGEST: Final = re.compile(r"[0-9a-f]{32}")
 _HOUR: Final = 3600.0
 
 
+def is_digest(text: str) -> bool:
+    """Whether this is a fingerprint as we write one: who can write the database can write anything there."""
+    return _DIGEST.fullmatch(text) is not None
+
+
 class Fingerprint(NamedTuple):
     """One, as the table has it (see `forebay.store.schema.FINGERPRINT`)."""
 
@@ -122,7 +127,7 @@ def live(db: Connection, now: float) -> list[Fingerprint]:
     """Those that are matched; a row that is of no form that we write is none."""
     query = sa.select(FINGERPRINT).where(FINGERPRINT.c.state == LIVE, FINGERPRINT.c.expires > now)
     found = [Fingerprint(*row) for row in db.execute(query.order_by(FINGERPRINT.c.digest))]
-    return [each for each in found if _DIGEST.fullmatch(each.digest)]
+    return [each for each in found if is_digest(each.digest)]
 
 
 def lately(db: Connection, now: float) -> tuple[int, int]:
@@ -134,7 +139,7 @@ def lately(db: Connection, now: float) -> tuple[int, int]:
 def dropped(db: Connection, now: float) -> list[str]:
     """The digests of those that have not expired and are matched no more: revoked, or suspended."""
     query = sa.select(FINGERPRINT.c.digest).where(FINGERPRINT.c.state != LIVE, FINGERPRINT.c.expires > now)
-    return [row[0] for row in db.execute(query) if _DIGEST.fullmatch(row[0])]
+    return [row[0] for row in db.execute(query) if is_digest(row[0])]
 
 
 def listed(db: Connection, *, everything: bool) -> list[Fingerprint]:

@@ -69,8 +69,7 @@ class Quarantine:
         """The header, as the client wrote it and the milters changed it, and the body."""
         with _told():
             found = _exactly(self._queue(), held)
-            header = b"".join(b"%b:%b\n" % field for field in found.told.fields)
-            return header + b"\n" + found.body.read_bytes()
+            return found.told.header + b"\n" + found.body.read_bytes()
 
     def _queue(self) -> SendmailQueue:
         return SendmailQueue(places(self._config), self._config, self._environment)

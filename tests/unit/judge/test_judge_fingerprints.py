@@ -15,7 +15,7 @@ from forebay.config import Config, Exempt, Policy
 from forebay.config_store import Fingerprints
 from forebay.judge import fingerprints
 from forebay.judge.fingerprints import Snapshot, load_judge_and_matcher
-from forebay.judge.reach import Reach
+from forebay.judge.reach import Reach, counted
 from forebay.message.envelope import Envelope
 from forebay.message.finding import Action
 from forebay.message.split import split
@@ -172,6 +172,13 @@ def test_a_count_that_cannot_be_kept_is_kept_in_memory(tmp_path: Path) -> None:
     assert [reach.is_beyond(b"x" * 16, [b"<%d@a.example>" % each]) for each in range(5)] == [False] * 3 + [True] * 2
     assert reach.is_beyond(b"y" * 16, [b"<%d@a.example>" % each for each in range(1000)])
     assert not Reach(tmp_path, 0).is_beyond(b"x" * 16, [b"<%d@a.example>" % each for each in range(1000)])
+
+
+def test_what_else_lies_among_the_counts_is_left_alone(tmp_path: Path) -> None:
+    """A directory that somebody has made there is no fingerprint, and stops nobody."""
+    assert not Reach(tmp_path, 3).is_beyond(b"x" * 16, [b"<a@a.example>"])
+    (tmp_path / "reached" / "lost+found").mkdir()
+    assert counted(tmp_path) == [b"x" * 16]
 
 
 def test_a_resend_storm_of_a_killer_suspends_nothing() -> None:

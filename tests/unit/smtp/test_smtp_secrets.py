@@ -46,7 +46,7 @@ def test_the_password_of_the_store_is_told_to_nobody() -> None:
         for path in ("metrics", "healthz"):
             with urllib.request.urlopen(f"http://127.0.0.1:{service.port}/{path}", timeout=DEADLINE) as answer:
                 told.append(answer.read().decode())
-        for command in (("status", "--json"), ("quarantine", "list"), ("fingerprints", "list"), ("store", "check")):
+        for command in (("status", "--json"), ("quarantine", "list"), ("fingerprints", "list"), ("store", "migrate")):
             program = "from forebay.cli.main import main; main()"
             done = subprocess.run(
                 [sys.executable, "-c", program, *command, "--config", str(service.config)],
@@ -57,10 +57,11 @@ def test_the_password_of_the_store_is_told_to_nobody() -> None:
 
 
 @pytest.mark.parametrize("scheme", ["postgresql", "mysql"])
-def test_a_mistake_in_a_url_is_told_without_its_password(tmp_path: Path, scheme: str) -> None:
-    """Who mistypes it finds the rest of it in the log."""
+@pytest.mark.parametrize("password", [SECRET, f"p@{SECRET}", f"{SECRET}@p"])
+def test_a_mistake_in_a_url_is_told_without_its_password(tmp_path: Path, scheme: str, password: str) -> None:
+    """Who mistypes it finds the rest of it in the log, also where the password has an @ that is not encoded."""
     file = tmp_path / "forebay.toml"
-    file.write_text(STORE.replace("postgresql+psycopg", scheme))
+    file.write_text(STORE.replace("postgresql+psycopg", scheme).replace(SECRET, password))
     with pytest.raises(ConfigError) as told:
         configuration.load(str(file))
     assert f"(got '{scheme}://forebay:***@127.0.0.1:1/forebay')" in str(told.value)

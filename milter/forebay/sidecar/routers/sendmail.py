@@ -30,6 +30,7 @@ from forebay.api.router import (
     start_of,
 )
 from forebay.api.router_sendmail import (
+    MOST_CONTROL,
     QUARANTINED,
     QUEUE_ID,
     WAITING,
@@ -48,7 +49,6 @@ _WATCHES: Final = (b"accepting ", b"rejecting ", b"server ", b"startup ", b"Queu
 """What the titles of processes begin with that have no message in hand: the daemon, its queue control, its sessions."""
 _DAEMON: Final = (b"accepting ", b"rejecting ", b"Queue ")
 _REMEMBERED: Final = 4096
-_MOST_CONTROL: Final = 16 << 20
 
 
 class Sendmail(Adapter):
@@ -118,12 +118,12 @@ class Sendmail(Adapter):
 
     def read(self, path: str) -> Reading:
         folder, _, name = path.rpartition("/")
-        told = parse(start_of(path, _MOST_CONTROL), name[2:].encode("ascii", "replace"))
+        told = parse(start_of(path, MOST_CONTROL), name[2:].encode("ascii", "replace"))
         if told is None:
             return Reading(Envelope(), b"")
         body = start_of(f"{self._bodies.get(folder, folder)}/df{name[2:]}")
-        header = b"".join(b"%b:%b\n" % each for each in told.fields)
-        return Reading(Envelope(sender=told.sender, recipients=told.recipients), header + b"\n" + body, told.fields)
+        envelope = Envelope(sender=told.sender, recipients=told.recipients)
+        return Reading(envelope, told.header + b"\n" + body, told.fields)
 
     def set_aside(self, message: Message, target: str, move: Callable[[str, str], None]) -> str:
         there = self._lies(message, WAITING)
