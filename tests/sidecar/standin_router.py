@@ -255,12 +255,15 @@ def main() -> None:
     children = {fork_worker(arguments) for _ in range(arguments.workers)}
     if arguments.style == "old":
         os._exit(0)
-    while True:
-        time.sleep(arguments.scan)
+    ended: list[float] = []
+    while True:  # each is forked again so long after its own end: the routers that were measured wait for seconds
+        time.sleep(min(arguments.scan, 0.05))
         with contextlib.suppress(ChildProcessError):
-            while (ended := os.waitpid(-1, os.WNOHANG)[0]) > 0:
-                children.discard(ended)
-        while len(children) < arguments.workers:
+            while (pid := os.waitpid(-1, os.WNOHANG)[0]) > 0:
+                ended += [time.monotonic()] * (pid in children)
+                children.discard(pid)
+        while ended and time.monotonic() - ended[0] >= arguments.scan:
+            del ended[0]
             children.add(fork_worker(arguments))
 
 
