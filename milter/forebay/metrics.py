@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import struct
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -27,6 +28,9 @@ ENDS: Final = ("replaced", "stopped", "memory", "hang", "killed", "crashed")
 """Why a worker ended: by a reload, by a stop, above `worker_memory`, in a hanging validator, by a SIGKILL that was not
 ours, by itself."""
 HELPERS: Final = ("template", "keeper")
+_PAUSES: Final = (0.01, 0.03, 0.1, 0.3, 1.0, 0.0)
+"""Seconds between the tries to read files that are being made."""
+UNREADABLE: Final = (struct.error, OSError, ValueError, RuntimeError)
 OWN_CODE: Final = "forebay"
 """The label `validator` where no validator but forebay's own code failed or hung."""
 
@@ -218,18 +222,22 @@ def clear(directory: str) -> None:
 
 
 def render(directory: str, accept: str = "") -> tuple[bytes, str]:
-    """All metrics of all processes, and their content type: OpenMetrics where `accept` asks for it."""
+    """All metrics of all processes, and their content type: OpenMetrics where `accept` asks for it.
+
+    Raises one of UNREADABLE where the files stay what nobody can read.
+    """
     from prometheus_client import CollectorRegistry, exposition, multiprocess  # noqa: PLC0415 - see _count_in
 
     encode, content_type = exposition.choose_encoder(accept)
-    for attempt in range(5):
+    for pause in _PAUSES:
         registry = CollectorRegistry(support_collectors_without_names=True)
         multiprocess.MultiProcessCollector(registry, path=directory)  # type: ignore[no-untyped-call]
         try:
             return encode(registry), content_type
-        except (struct.error, FileNotFoundError, ValueError):  # a worker is just making or removing its file
-            if attempt == 4:
+        except UNREADABLE:  # a worker is just making or removing its file
+            if not pause:
                 raise
+            time.sleep(pause)  # on a busy machine it may be a while before that worker goes on
     raise AssertionError
 
 
