@@ -217,7 +217,8 @@ class Roster:
             self.drop(slot)
 
     def gone(self, worker: Worker) -> None:
-        """A worker has ended."""
+        """A worker has ended. Until `drop` its slot is nobody's: one that is taken in meanwhile would be ended with it."""
+        self._lingering.add(worker.leaf.slot)
         self.workers.pop(worker.process.pid, None)
         self._closed(worker)
 
