@@ -51,8 +51,14 @@ class Tree:
 
 @pytest.fixture
 def pair() -> Iterator[list[int]]:
-    """Two processes."""
-    made = [subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) for _ in range(2)]
+    """Two processes; one that is just becoming a program has no command line."""
+    command = [sys.executable, "-c", "print(input(), flush=True); input()"]
+    made = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0) for _ in range(2)]
+    for each in made:
+        assert each.stdin
+        assert each.stdout
+        each.stdin.write(b"begun\n")
+        assert each.stdout.readline() == b"begun\n"
     yield [each.pid for each in made]
     for each in made:
         each.communicate(b"\n")
