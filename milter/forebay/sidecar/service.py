@@ -143,8 +143,8 @@ class Service:
                 self._listening.scanning(),
                 self._sweeping(),
                 self._settling(),
-                self._gating(),
                 self._looking(),
+                *([self._gating(self._gate)] if self._gate else []),
                 *self._routing(),
             )
         ]
@@ -303,9 +303,9 @@ class Service:
                 self.meter.journal_failed()
             await asyncio.sleep(_LOOK)
 
-    async def _gating(self) -> None:
+    async def _gating(self, gate: Gate) -> None:
         while True:
-            more = bool(self._gate and self._gate.look())
+            more = gate.look()
             await asyncio.sleep(0 if more else _GATE)
 
     async def _dispatching(self) -> None:
