@@ -29,6 +29,7 @@ class Claims:
         """Read the names in the spool, and the log, once for all workers that are asked about until `end_sweep`."""
         if self._openlog:
             self._openlog.read()
+            self._openlog.settle()  # what is done is not looked at worker by worker
         self._is_sweeping = True
         if self._adapter.names_claims():
             self._named = {}
@@ -52,7 +53,7 @@ class Claims:
         named = self._named_by(worker.process)
         if named:
             return named
-        logged = self._logged(worker.process.pid)
+        logged = self._logged(worker.process.pid, is_alive=not at_rest)
         if not at_rest and (logged or worker.is_logged):
             return logged
         found = self._adapter.holdings(worker.process, at_rest)
@@ -104,9 +105,9 @@ class Claims:
         paths = self._adapter.paths() if self._named is None else self._named.get(process.pid, ())
         return self._adapter.left_by(process, paths)
 
-    def _logged(self, pid: int) -> list[Holding]:
+    def _logged(self, pid: int, *, is_alive: bool = False) -> list[Holding]:
         if not self._openlog:
             return []
         if not self._is_sweeping:
             self._openlog.read()
-        return self._openlog.holdings(pid)
+        return self._openlog.holdings(pid, is_alive=is_alive)

@@ -35,6 +35,7 @@ from forebay.sidecar.moves import nothing
 from forebay.sidecar.placing import ways
 from forebay.sidecar.published import Published
 from forebay.sidecar.roster import Roster
+from forebay.sidecar.spawn import raise_own
 from forebay.sidecar.spoolwatch import SpoolWatch
 from forebay.sidecar.verdict import STRIKES
 from forebay.sidecar.withhold import Withholding
@@ -72,6 +73,7 @@ class Service:
         self._lock = statusfile.lock(state)
         file_size = router.limits.file_size or adapter.file_size
         bounds = enforce.bounds(router, file_size)
+        heritage = raise_own(file_size)
         self.enforcement, self._why = enforce.enforcement(router, own.limits, bounds, config.milter.state)
         self.meter = Meter(version)
         self.meter.about(self.enforcement.kind, router.adapter)
@@ -103,12 +105,12 @@ class Service:
         self._outside = self.enforcement.router_counters()
         self.spool = SpoolWatch(adapter, self.cases, self.meter, str(state))
         self._dispatch = (
-            Dispatch(command, adapter, self.enforcement, self.roster, router.processes, file_size)
+            Dispatch(command, adapter, self.enforcement, self.roster, router.processes, heritage)
             if adapter.launches else None
         )  # fmt: skip
         self._router = (
             Launched(
-                command, self.enforcement, self.roster, self.meter, file_size,
+                command, self.enforcement, self.roster, self.meter, heritage,
                 self._settle_start, self._listening.started,
             )
             if command and not adapter.launches else None
@@ -141,8 +143,8 @@ class Service:
                 self._listening.scanning(),
                 self._sweeping(),
                 self._settling(),
-                self._gating(),
                 self._looking(),
+                *([self._gating(self._gate)] if self._gate else []),
                 *self._routing(),
             )
         ]
@@ -301,9 +303,9 @@ class Service:
                 self.meter.journal_failed()
             await asyncio.sleep(_LOOK)
 
-    async def _gating(self) -> None:
+    async def _gating(self, gate: Gate) -> None:
         while True:
-            more = bool(self._gate and self._gate.look())
+            more = gate.look()
             await asyncio.sleep(0 if more else _GATE)
 
     async def _dispatching(self) -> None:
