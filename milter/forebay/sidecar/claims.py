@@ -75,13 +75,13 @@ class Claims:
         if told is None and not found and not is_another:  # a pid that is another's may have other records by now
             found = self._logged(worker.process.pid)
         found = found or worker.holdings
-        worker.holdings = found or self._had(worker.process.pid, is_another=is_another)
+        worker.holdings = _all_of(found, self._had(worker.process.pid, is_another=is_another))
         return self._unfinished(worker.process.pid, found)
 
     def left_behind(self, stray: Process) -> tuple[list[Holding], list[Holding]]:
         """What a process did not finish that was gone before it became a worker, and all that it had."""
         found = self._named_by(stray) or self._logged(stray.pid) or self._adapter.claim(stray) or []
-        had = self._had(stray.pid) or found
+        had = _all_of(found, self._had(stray.pid))
         return self._unfinished(stray.pid, found), had
 
     def _had(self, pid: int, *, is_another: bool = False) -> list[Holding]:
@@ -111,3 +111,9 @@ class Claims:
         if not self._is_sweeping:
             self._openlog.read()
         return self._openlog.holdings(pid, is_alive=is_alive)
+
+
+def _all_of(found: list[Holding], had: list[Holding]) -> list[Holding]:
+    """What was found, and what else a process had, each once."""
+    known = {each.message.identity for each in found}
+    return [*found, *(each for each in had if each.message.identity not in known)]

@@ -182,14 +182,16 @@ class OpenLog:
         messages = (self._message(record, anywhere=anywhere) for record in records)
         return [Holding(each, Confidence.CERTAIN, "fanotify") for each in messages if each]
 
-    def is_held(self, message: Message) -> bool:
-        """Whether a live worker has this message open."""
+    def holders(self, message: Message) -> list[int]:
+        """The workers that have this message open, as far as was recorded: the last of them may have ended since."""
         try:
             handle = _handle(message.path)
         except OSError:
-            return False
-        records = (record for pid, noted in self._open.items() if pid in self.known for record in noted)
-        return any(handle == _part(record, _IS_FID)[0] for record in records)
+            return []
+        return [
+            pid for pid, noted in self._open.items()
+            if pid in self.known and any(handle == _part(record, _IS_FID)[0] for record in noted)
+        ]  # fmt: skip
 
     def settle(self) -> None:
         """Count what is gone from the queue: it was closed, or is open still and was moved out."""

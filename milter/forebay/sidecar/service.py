@@ -232,12 +232,15 @@ class Service:
                 self.cases.ended_well()
 
     def _is_held(self, message: Message) -> bool:
-        if self.openlog:
-            return self.openlog.is_held(message)
-        return any(
-            each.message.identity == message.identity
-            for worker in self.roster.workers.values() for each in worker.holdings
-        )  # fmt: skip
+        """Whether a live worker has a message: one that was recorded as its holder may be dead, and unburied."""
+        recorded = self.openlog.holders(message) if self.openlog else []
+        noted = [
+            each for pid, each in self.roster.workers.items()
+            if pid not in recorded and any(had.message.identity == message.identity for had in each.holdings)
+        ]  # fmt: skip
+        if self.openlog:  # what was noted may be done, or was opened before the log began
+            noted = [each for each in noted if opened(each.process.pid, (message.path,))]
+        return any(each.lives for each in (*noted, *(self.roster.workers[pid] for pid in recorded)))
 
     def _moved(self, path: str) -> None:
         """A message was set aside: whoever has it still in hand a moment later would only die of it."""
