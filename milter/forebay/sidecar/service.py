@@ -132,6 +132,8 @@ class Service:
             ctypes.CDLL(None).prctl(_SUBREAPER, 1, 0, 0, 0)
         self.enforcement.start(self.guard.alarmed)
         self.cases.begin()
+        if self._adapter.needs_spool and self._config.sidecar.mode != "observe":
+            self.aside.prepare()
         self.roster.adopt()
         self._settle_start()
         self._listening.begin(self.roster, self.cases.ended_well, self.meter.lost_claims.inc, self._strayed)
