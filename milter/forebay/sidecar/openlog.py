@@ -59,6 +59,7 @@ class OpenLog:
     def __init__(self, adapter: Adapter) -> None:
         """Begin to record. Raises OSError where that right is missing, or the kernel or file system cannot."""
         self._adapter = adapter
+        self._follows = adapter.follows
         flags = _CLOEXEC | _NONBLOCK | _UNLIMITED | _FID | _DIRECTORY_NAME
         self._queue = _checked(_LIBC.fanotify_init(flags, os.O_RDONLY | os.O_CLOEXEC))
         self._folders: dict[bytes, str] = {}
@@ -137,6 +138,8 @@ class OpenLog:
             noted = self._open[pid] = {}
         if mask & _OPEN:
             noted[record] = noted.get(record, 0) + 1
+            if self._follows:
+                self._adapter.has_opened(pid, self._parts(record).path)
             closed = self._closed.get(pid)
             if closed:  # what was closed before this was not closed by an end
                 this = -self._reads
@@ -220,6 +223,10 @@ class OpenLog:
         return self._files[record]
 
     def _parse(self, record: bytes) -> _File | None:
+        file = self._parts(record)
+        return file if self._adapter.is_message(file.path) else None
+
+    def _parts(self, record: bytes) -> _File:
         """The two parts of a record: directory and name, and the file itself (fanotify(7))."""
         path, handle, offset = "", b"", 0
         while offset < len(record):
@@ -233,7 +240,7 @@ class OpenLog:
             elif kind == _IS_FID:
                 handle = found
             offset += length
-        return _File(path, handle) if self._adapter.is_message(path) else None
+        return _File(path, handle)
 
     def _message(self, record: bytes, *, anywhere: bool) -> Message | None:
         """The message that a record is about, if it is in the queue still, whatever its name has become."""
