@@ -240,5 +240,13 @@ def _walk(section: Any, place: Place) -> list[tuple[str, object]]:
         if is_dataclass(value):
             found += _walk(value, here)
         elif each.init and each.name != "validators":
-            found.append((dotted(here), value))
+            found.append((dotted(here), _tables(value) if each.name == "services" else value))
     return found
+
+
+def _tables(services: Any) -> dict[str, dict[str, object]]:
+    """Tables of settings as the file has them: what is not written there is left out."""
+    return {
+        name: {each.name: value for each in fields(table) if (value := getattr(table, each.name)) is not None}
+        for name, table in services.items()
+    }

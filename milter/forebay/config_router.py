@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Iterator, Mapping
 from dataclasses import field
 from typing import Annotated, Final, Literal
 
@@ -55,13 +56,34 @@ class RouterLimits:
 
 
 @dataclass(frozen=True, slots=True, config=_SECTION)
+class Service:
+    """Limits of one service of the router's, where it has services (postfix: the names in master.cf, or of programs).
+
+    What is not written is as the adapter has it for that service, else as in [router.limits]. 0 means any.
+    """
+
+    guard: Flag | None = None
+    """Whether its processes are looked after at all."""
+    memory: Size | None = None
+    """As in [router.limits]."""
+    memory_brake: Size | None = None
+    """As in [router.limits]."""
+    message_time: Duration | None = None
+    """As in [router.limits]."""
+    message_cpu: Duration | None = None
+    """As in [router.limits]."""
+    pids: Count | None = None
+    """As in [router.limits]."""
+
+
+@dataclass(frozen=True, slots=True, config=_SECTION)
 class Router:
     """The router that the sidecar guards."""
 
     adapter: Text = "none"
-    """What kind of router it is: zmailer, sendmail, spool, command, none, or an installed one."""
+    """What kind of router it is: zmailer, postfix, sendmail, spool, command, none, or an installed one."""
     spool: Files = ()
-    """The directories where its messages wait; for zmailer its POSTOFFICE, for sendmail its queue directories."""
+    """The directories where its messages wait; its POSTOFFICE (zmailer), queue_directory (postfix), QueueDirectory."""
     aside: AbsolutePath = ""
     """Where messages are set aside; empty for forebay-aside in the (first) spool directory."""
     claim: Text = "open"
@@ -74,9 +96,13 @@ class Router:
     """A regular expression that the command lines of workers match, where the router has other processes as well."""
     cgroup: AbsolutePath = ""
     """The delegated cgroup of the router's unit, such as /system.slice/router.service; empty for one of our own."""
+    config: AbsolutePath = ""
+    """The directory or file of the router's own configuration, where it has one; empty for its default."""
     input: Files = ()
     """Directories where writers leave mail for the gate; it goes on into the spool directory at the same place."""
     limits: RouterLimits = field(default_factory=RouterLimits)
+    services: Mapping[str, Service] = field(default_factory=dict)
+    """Limits of single services, each in a table [router.services.NAME]."""
 
     @property
     def aside_directory(self) -> str:
@@ -102,11 +128,20 @@ class Sidecar:
     """Whether to record which worker opens which message, where the rights allow it."""
 
 
+def _service_mistakes(router: Router, name: str, service: Service) -> Iterator[Mistake]:
+    memory = router.limits.memory if service.memory is None else service.memory
+    if memory and service.memory_brake and service.memory_brake >= memory:
+        yield Mistake(f"router.services.{name}.memory_brake", f"must be less than memory ({memory})")
+    if memory and router.limits.total < memory:
+        yield Mistake(f"router.services.{name}.memory", f"must be at most total_memory ({router.limits.total})")
+
+
 def mistakes(router: Router) -> list[Mistake]:
     """What settings of the section [router] say together that cannot be."""
     limits, found = router.limits, []
     if limits.memory and limits.memory_brake >= limits.memory:
         found.append(Mistake("router.limits.memory_brake", f"must be less than memory ({limits.memory})"))
+    found += [each for name, service in router.services.items() for each in _service_mistakes(router, name, service)]
     if limits.memory and limits.total < limits.memory:
         found.append(Mistake("router.limits.total_memory", f"must be at least memory ({limits.memory})"))
     if limits.reserve >= _MEMORY:

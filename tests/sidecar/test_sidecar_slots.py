@@ -9,12 +9,16 @@ from typing import TYPE_CHECKING, cast
 
 from forebay.api.process import process
 from forebay.api.router import Site
+from forebay.config_router import Router
+from forebay.sidecar.bounding import Bounding
 from forebay.sidecar.limits.leaf import Counters, Enforcement
 from forebay.sidecar.roster import Roster
 from forebay.sidecar.routers.spool import Spool
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from forebay.sidecar.limits.leaf import Bounds
 
 import pytest
 
@@ -42,7 +46,7 @@ class Tree:
     def router_pids(self) -> list[int]:
         return self.router
 
-    def leaf(self, slot: int) -> Leaf:
+    def leaf(self, slot: int, _bounds: Bounds | None = None) -> Leaf:
         return self.leaves.setdefault(slot, Leaf(slot))
 
     def drop(self, slot: int) -> bool:
@@ -67,7 +71,9 @@ def pair() -> Iterator[list[int]]:
 def test_one_that_comes_while_another_ends_gets_a_leaf_of_its_own(pair: list[int]) -> None:
     """Records that are read for a verdict may tell of a new worker: the dead one's leaf, which is ended, is not for it."""
     tree = Tree(pair)
-    roster = Roster(cast("Enforcement", tree), Spool(Site(spool=("/nonexistent",))), "", lambda _: None, lambda _: None)
+    adapter = Spool(Site(spool=("/nonexistent",)))
+    bounding = Bounding(Router(), adapter, 0)
+    roster = Roster(cast("Enforcement", tree), adapter, bounding, "", lambda _: None, lambda _: None)
     roster.claimed_by(pair[0])
     first = roster.workers[pair[0]]
     assert process(pair[0])

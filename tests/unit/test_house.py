@@ -113,8 +113,9 @@ def test_plugins_import_the_api_only(path: Path) -> None:
 
 @pytest.mark.parametrize("path", modules("milter/forebay/sidecar/routers"), ids=lambda path: path.stem)
 def test_adapters_import_their_interface_only(path: Path) -> None:
-    """The built-in router adapters are plugins like any other."""
-    assert {name for name in imported(path) if not name.startswith("forebay.api.router")} == set()
+    """The built-in router adapters are plugins like any other; one may have parts, named after it."""
+    own = f"forebay.sidecar.routers.{path.stem.partition('_')[0]}_"
+    assert {name for name in imported(path) if not name.startswith(("forebay.api.router", own))} == set()
 
 
 @pytest.mark.parametrize("path", tracked("tests/**/test_*.py"), ids=lambda path: str(path.relative_to(ROOT)))

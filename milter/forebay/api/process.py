@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
-_STATE, _PARENT, _FLAGS, _UTIME, _STIME, _START, _VSIZE, _RSS, _EXIT = 0, 1, 6, 11, 12, 19, 20, 21, 49
+_STATE, _PARENT, _FLAGS, _UTIME, _STIME, _CUTIME, _CSTIME = 0, 1, 6, 11, 12, 13, 14
+_START, _VSIZE, _RSS, _EXIT = 19, 20, 21, 49
 _EXITING: Final = 0x4
 """PF_EXITING of the kernel's include/linux/sched.h."""
 PAGE: Final = os.sysconf("SC_PAGE_SIZE")
@@ -27,12 +28,16 @@ class Process:
 
 
 class State(NamedTuple):
-    """What changes: `letter` as in proc(5), CPU seconds of its own, sizes in bytes, `status` as waitpid(2) gives it."""
+    """What changes: `letter` as in proc(5), sizes in bytes, `status` as waitpid(2) gives it.
+
+    `cpu`: CPU seconds of its own; `waited`: of its children, and theirs, that it has waited for.
+    """
 
     letter: str
     parent: int
     started: int
     cpu: float
+    waited: float
     vsize: int
     rss: int
     exiting: bool
@@ -58,6 +63,7 @@ def state(pid: int) -> State | None:
         int(fields[_PARENT]),
         int(fields[_START]),
         (int(fields[_UTIME]) + int(fields[_STIME])) / _TICKS,
+        (int(fields[_CUTIME]) + int(fields[_CSTIME])) / _TICKS,
         int(fields[_VSIZE]),
         int(fields[_RSS]) * PAGE,
         bool(int(fields[_FLAGS]) & _EXITING),

@@ -17,6 +17,7 @@ import stat
 import struct
 from dataclasses import dataclass, field
 from enum import IntEnum
+from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from forebay import files
@@ -24,7 +25,7 @@ from forebay.api.process import Process, has_lock, is_alive, opened, process, st
 from forebay.message.envelope import Envelope
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
 __all__ = [
     "API",
@@ -33,6 +34,7 @@ __all__ = [
     "Confidence",
     "Envelope",
     "Holding",
+    "Limits",
     "Message",
     "Process",
     "Reading",
@@ -118,7 +120,21 @@ class Site:
     command: tuple[str, ...] = ()
     input: tuple[str, ...] = ()
     aside: str = ""
+    config: str = ""
+    services: tuple[str, ...] = ()
     extra: tuple[tuple[str, str], ...] = field(default=())
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What an adapter has for one service of its router, in the words of [router.services.NAME]; None: as for all."""
+
+    guard: bool | None = None
+    memory: int | None = None
+    memory_brake: int | None = None
+    message_time: float | None = None
+    message_cpu: float | None = None
+    pids: int | None = None
 
 
 class Adapter:
@@ -126,11 +142,15 @@ class Adapter:
 
     `site.spool` names the directories. `file_size` is the default of the limit on what a worker may write, in bytes,
     0 for none. `launches`: whether the sidecar starts one process a message.
+    `follows`: whether it is told of each message that is opened. `limits`: what the services of the router are limited
+    to where the configuration does not say otherwise.
     """
 
     file_size: ClassVar[int] = 0
     launches: ClassVar[bool] = False
     needs_spool: ClassVar[bool] = True
+    follows: ClassVar[bool] = False
+    limits: ClassVar[Mapping[str, Limits]] = MappingProxyType({})
 
     def __init__(self, site: Site) -> None:
         self.site = site
@@ -239,6 +259,9 @@ class Adapter:
         move(here.path, target)
         return target
 
+    def bar(self, message: Message) -> None:
+        """Keep a convicted message, that cannot be moved yet, from being taken up again. Nothing is raised."""
+
     def kept(self, message: Message, target: str) -> str:
         """Where a message lies that was set aside, with this target; empty where it does not any more, or not yet."""
         return target if os.path.lexists(target) else ""
@@ -277,6 +300,13 @@ class Adapter:
         Of one that has ended before anybody looked only the pids are known, its own and its parent's.
         """
         return None
+
+    def has_opened(self, pid: int, path: str) -> None:
+        """A worker has opened this message, after all that were told before. Told only to who `follows`."""
+
+    def services(self, worker: Process) -> tuple[str, ...]:
+        """The names by which [router.services] may give a worker limits of its own, the most particular one first."""
+        return ()
 
     def answers(self, worker: Process, code: int) -> bool:
         """Whether a worker that ends with this exit status has answered, and not failed; what it started goes on."""

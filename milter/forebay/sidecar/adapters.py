@@ -49,5 +49,5 @@ def make_adapter(router: Router, command: tuple[str, ...] = ()) -> tuple[Adapter
 def _site(router: Router, command: tuple[str, ...]) -> Site:
     return Site(
         spool=router.spool, claim=router.claim, workers=router.workers, command=command or router.command,
-        input=router.input, aside=router.aside_directory,
+        input=router.input, aside=router.aside_directory, config=router.config, services=tuple(router.services),
     )  # fmt: skip

@@ -49,6 +49,8 @@ class Aside:
         self._directory = directory
         self._moved = moved
         self._step = step
+        self.unwanted: Callable[[Message], None] = _nobody
+        """Called with a convicted message that a worker may have in hand, and whose place that does not tell."""
 
     def path(self, entry_id: str) -> str:
         """Where the message of an entry lies."""
@@ -69,8 +71,10 @@ class Aside:
         """Move an entry's message out of the spool. False: later again."""
         try:
             place = self._chase(entry)
-        except BlockingIOError:
-            return False  # somebody has it open who must not lose it
+        except BlockingIOError:  # somebody has it open who must not lose it
+            self._adapter.bar(_message(entry))
+            self.unwanted(_message(entry))
+            return False
         except OSError as error:
             _log.error("cannot set aside %s: %s", printable(entry.original), error)
             return False
@@ -78,6 +82,8 @@ class Aside:
         self._outcome(entry, "aside" if place else "vanished", place)
         if place == entry.aside:
             self._moved(place)
+        elif place:
+            self.unwanted(_message(entry))
         if place:
             story.set_aside(entry)
         else:
@@ -170,6 +176,10 @@ class Aside:
 
 def _message(entry: Entry) -> Message:
     return Message(entry.source, entry.identity, entry.size, 0)
+
+
+def _nobody(_: Message) -> None:
+    """Whoever has it will let go of it."""
 
 
 def _write(path: str, text: bytes) -> None:

@@ -47,7 +47,7 @@ class Claims:
         """What a live worker holds. `at_rest`: it is stopped or throttled."""
         if worker.launched:
             return [worker.launched]
-        told = self._adapter.claim(worker.process)
+        told = self._claim(worker.process)
         if told is not None:
             return told
         named = self._named_by(worker.process)
@@ -65,7 +65,7 @@ class Claims:
 
     def left_by(self, worker: Worker) -> list[Holding]:
         """What a worker that has ended did not finish."""
-        told = [worker.launched] if worker.launched else self._adapter.claim(worker.process)
+        told = [worker.launched] if worker.launched else self._claim(worker.process)
         found = told or []
         is_another = (now := state(worker.process.pid)) is not None and now.started != worker.process.started
         if not found and not is_another:
@@ -104,6 +104,12 @@ class Claims:
             return []
         paths = self._adapter.paths() if self._named is None else self._named.get(process.pid, ())
         return self._adapter.left_by(process, paths)
+
+    def _claim(self, process: Process) -> list[Holding] | None:
+        """What the adapter knows by itself, after all that was recorded until now."""
+        if self._openlog and self._adapter.follows:
+            self._openlog.read()
+        return self._adapter.claim(process)
 
     def _logged(self, pid: int, *, is_alive: bool = False) -> list[Holding]:
         if not self._openlog:

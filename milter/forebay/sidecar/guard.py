@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import resource
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from forebay.api.process import State, state, waits_for_lock
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
 
     from forebay.api.router import Message
     from forebay.sidecar.claims import Claims
-    from forebay.sidecar.limits.leaf import Bounds, Enforcement
+    from forebay.sidecar.limits.leaf import Enforcement
     from forebay.sidecar.metering import Meter
     from forebay.sidecar.roster import Roster
     from forebay.sidecar.worker import Worker
@@ -36,14 +35,6 @@ _MAX_RATE: Final = 50.0
 _STOP_TRIES: Final = 5
 
 
-@dataclass(frozen=True, slots=True)
-class Times:
-    """How long one message may take: seconds by the clock, seconds of CPU; 0 means any."""
-
-    message_time: float
-    message_cpu: float
-
-
 class Guard:
     """Looks after the workers of a roster. `released` is called with messages that a worker has let go of."""
 
@@ -52,16 +43,12 @@ class Guard:
         enforcement: Enforcement,
         claims: Claims,
         meter: Meter,
-        bounds: Bounds,
-        times: Times,
         released: Callable[[list[Message]], None],
     ) -> None:
         self.roster: Roster
         self._enforcement = enforcement
         self._claims = claims
         self._meter = meter
-        self._bounds = bounds
-        self._times = times
         self._released = released
 
     def alarmed(self, slot: int) -> None:
@@ -73,7 +60,7 @@ class Guard:
 
     def look(self, worker: Worker) -> None:
         """Look at a worker's memory; brake it, and end it, if it is suspect."""
-        brake = self._bounds.brake
+        brake = worker.bounds.brake
         if not brake or worker.order or self.roster.workers.get(worker.process.pid) is not worker:
             return
         usage = worker.leaf.usage
@@ -130,24 +117,22 @@ class Guard:
 
     def _check(self, worker: Worker, now: float) -> None:
         age = now - worker.since
-        if worker.cpu is not None and age < _STALL_SECONDS and age < min(self._limits(), default=age + 1):
+        if worker.cpu is not None and age < _STALL_SECONDS and age < min(filter(None, worker.times), default=age + 1):
             return
         found = state(worker.process.pid)
         if not found:
             return
+        cpu = _cpu(worker, found)
         if worker.cpu is None:
-            worker.cpu = found.cpu
-        self._check_times(worker, age, found.cpu - worker.cpu)
+            worker.cpu = cpu
+        self._check_times(worker, age, cpu - worker.cpu)
         if not worker.order:
             self._check_stalls(worker, now, found)
 
-    def _limits(self) -> list[float]:
-        return [each for each in (self._times.message_time, self._times.message_cpu) if each]
-
     def _check_times(self, worker: Worker, age: float, cpu: float) -> None:
-        if self._times.message_cpu and cpu > self._times.message_cpu:
+        if worker.times.message_cpu and cpu > worker.times.message_cpu:
             order = "cpu"
-        elif self._times.message_time and age > self._times.message_time:
+        elif worker.times.message_time and age > worker.times.message_time:
             message = worker.message
             if message and waits_for_lock(worker.process.pid, inode(message)):
                 return  # another one has the message
@@ -176,8 +161,8 @@ class Guard:
 
     def _stall(self, worker: Worker, found: State, reclaims: int) -> str:
         """How a worker seems to be stuck at its limit: reclaim without progress, or asleep where malloc fails."""
-        limit = self._bounds.memory
-        if limit and worker.leaf.usage >= 0.98 * limit and worker.leaf.anonymous >= _NEAR * self._bounds.brake:
+        limit = worker.bounds.memory
+        if limit and worker.leaf.usage >= 0.98 * limit and worker.leaf.anonymous >= _NEAR * worker.bounds.brake:
             return "reclaim" if reclaims >= _MAX_RATE else ""
         if found.letter == "S" and (most := address_space(worker.process.pid)) and found.vsize >= _NEAR * most:
             return "asleep"
@@ -202,6 +187,14 @@ def address_space(pid: int) -> int:
 def inode(message: Message) -> int:
     """The inode that a message's identity holds."""
     return int.from_bytes(message.identity[8:16], "big")
+
+
+def _cpu(worker: Worker, found: State) -> float:
+    """The CPU seconds of a worker and its helpers; of one that starts workers, its own: they have theirs."""
+    if worker.starts_workers:
+        return found.cpu
+    helpers = (state(pid) for pid in worker.leaf.pids() if pid != worker.process.pid)
+    return found.cpu + found.waited + sum(each.cpu + each.waited for each in helpers if each)
 
 
 def _await_rest(pid: int) -> None:

@@ -66,6 +66,7 @@ class OpenLog:
     def __init__(self, adapter: Adapter) -> None:
         """Begin to record. Raises OSError where that right is missing, or the kernel or file system cannot."""
         self._adapter = adapter
+        self._follows = adapter.follows
         flags = _CLOEXEC | _NONBLOCK | _UNLIMITED | _FID | _DIRECTORY_NAME
         self._queue = _checked(_LIBC.fanotify_init(flags, os.O_RDONLY | os.O_CLOEXEC))
         self._folders: dict[bytes, str] = {}
@@ -144,6 +145,8 @@ class OpenLog:
             noted = self._open[pid] = {}
         if mask & _OPEN:
             noted[record] = noted.get(record, 0) + 1
+            if self._follows:
+                self._adapter.has_opened(pid, self._place(record))
             closed = self._closed.get(pid)
             if closed:  # what was closed before this was not closed by an end
                 closed.last.clear()
@@ -244,10 +247,13 @@ class OpenLog:
     def _path(self, record: bytes) -> str:
         path = self._paths.get(record)
         if path is None:
-            folder, name = _part(record, _IS_NAME)
-            path = f"{self._folders.get(folder, '')}/{os.fsdecode(name)}"
+            path = self._place(record)
             self._paths[record] = path = path if self._adapter.is_message(path) else ""
         return path
+
+    def _place(self, record: bytes) -> str:
+        folder, name = _part(record, _IS_NAME)
+        return f"{self._folders.get(folder, '')}/{os.fsdecode(name)}"
 
     def _message(self, record: bytes, *, anywhere: bool) -> Message | None:
         """The message that a record is about, if it is in the queue still, whatever its name has become."""

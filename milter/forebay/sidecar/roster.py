@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from forebay.api.router import Adapter, Holding
+    from forebay.sidecar.bounding import Bounding
     from forebay.sidecar.limits.leaf import Enforcement
 
 _log = logging.getLogger(LOGGER)
@@ -28,6 +29,8 @@ _ORPHAN_SECONDS: Final = 0.2
 """A daemon that has just detached itself looks like a worker: it gets so long to fork one."""
 _YOUNG: Final = 0.03
 """One that is no worker as yet, says the adapter, is looked at again and again for so long."""
+_PATIENCE: Final = 5.0
+"""And now and then for so long: where all processors are busy, a child takes its time to become another program."""
 _SETTLED: Final = 0.0
 _AT_ONCE: Final = 8
 """To move a process takes the kernel up to 40 ms, and others have to be looked after meanwhile."""
@@ -37,13 +40,14 @@ class Roster:
     """All live workers by pid. `began` and `ended` are called with each."""
 
     def __init__(
-        self, enforcement: Enforcement, adapter: Adapter, pattern: str,
+        self, enforcement: Enforcement, adapter: Adapter, bounding: Bounding, pattern: str,
         began: Callable[[Worker], None], closed: Callable[[Worker], None],
     ) -> None:  # fmt: skip
         self.workers: dict[int, Worker] = {}
         self.main = 0
         self._enforcement = enforcement
         self._adapter = adapter
+        self._bounding = bounding
         self._pattern = re.compile(os.fsencode(pattern)) if pattern else None
         self._began = began
         self._closed = closed
@@ -57,7 +61,7 @@ class Roster:
     def adopt(self) -> None:
         """Take over the live workers of an earlier life of the sidecar."""
         for slot in self._enforcement.slots():
-            pids = self._enforcement.leaf(slot).pids()
+            pids = self._enforcement.members(slot)
             if not pids:
                 self._enforcement.drop(slot)
                 continue
@@ -104,16 +108,18 @@ class Roster:
         found = process(pid)
         if not found or not found.command[0]:  # a zombie, or one that is just becoming another program
             return False
-        is_settled = now - first > _ORPHAN_SECONDS
-        is_worker = self._told(found)
+        age, is_worker = now - first, self._told(found)
+        if is_worker is False and self._is_helper(found):
+            return False
+        patience = _ORPHAN_SECONDS if is_worker is None else _PATIENCE
         if is_worker is None:
             is_child = found.parent in present
             if is_child:
                 self._parents.add(found.parent)
-            is_worker = is_child or is_settled
+            is_worker = is_child or age > _ORPHAN_SECONDS
         if is_worker and self._matches(found):
             return self._take(found) is not None  # else again: what was refused now may be had later
-        if is_settled:
+        if age > patience:
             self._outside[pid] = _SETTLED
         return False
 
@@ -130,7 +136,7 @@ class Roster:
         within = {pid: each for each in starting for pid in each.leaf.pids() if pid not in self.workers}
         self._inside = {pid: self._inside.get(pid, now) for pid in within}
         for pid, worker in within.items():
-            found = process(pid) if now - self._inside[pid] <= _ORPHAN_SECONDS else None
+            found = process(pid) if now - self._inside[pid] <= _PATIENCE else None
             if not found:
                 continue
             if found.parent in self.workers and found.parent != worker.process.pid:
@@ -138,6 +144,11 @@ class Roster:
             elif self._adapter.is_worker(found, worker.process) and self._matches(found):
                 self._take(found)
         return any(now - first < _YOUNG for pid, first in self._inside.items() if pid not in self.workers)
+
+    def _is_helper(self, found: Process) -> bool:
+        """Put what a worker has forked, before it was taken in, into its leaf; not what may be a worker by itself."""
+        parent = self.workers.get(found.parent)
+        return parent is not None and not parent.starts_workers and parent.leaf.add(found.pid)
 
     def _make_room(self, processes: int) -> None:
         if processes != self._room:
@@ -226,6 +237,8 @@ class Roster:
 
     def _matches(self, found: Process) -> bool:
         """A zombie has no command line, and is no worker."""
+        if not self._bounding.guards(found):
+            return False
         return bool(found.command[0]) and (not self._pattern or bool(self._pattern.search(b" ".join(found.command))))
 
     def _take(self, found: Process, slot: int | None = None, holding: Holding | None = None) -> Worker | None:
@@ -235,7 +248,8 @@ class Roster:
             pidfd = os.pidfd_open(found.pid)
         except OSError:
             return None
-        leaf = self._enforcement.leaf(self.free_slot() if slot is None else slot)
+        limits = self._bounding.of(found)
+        leaf = self._enforcement.leaf(self.free_slot() if slot is None else slot, limits[0])
         again = process(found.pid)
         if not again or again.started != found.started or (slot is None and not leaf.add(found.pid)):
             os.close(pidfd)
@@ -243,7 +257,7 @@ class Roster:
             return None
         if slot is not None:
             leaf.add(found.pid)
-        worker = self.workers[found.pid] = Worker(found, leaf, pidfd, holding)
+        worker = self.workers[found.pid] = Worker(found, leaf, pidfd, limits, holding)
         worker.starts_workers = self._adapter.starts_workers(found)
         self._outside.pop(found.pid, None)
         self._began(worker)

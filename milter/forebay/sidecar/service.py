@@ -18,6 +18,7 @@ from forebay.logs import LOGGER
 from forebay.metrics_router import LIMITS
 from forebay.sidecar import enforce, exits, http, requests, statusfile
 from forebay.sidecar.aside import Aside
+from forebay.sidecar.bounding import Bounding
 from forebay.sidecar.cases import Cases, Rules
 from forebay.sidecar.claimpage import ClaimPage
 from forebay.sidecar.claims import Claims
@@ -26,7 +27,7 @@ from forebay.sidecar.ending import Ending
 from forebay.sidecar.examine import Examiner
 from forebay.sidecar.fuse import Fuse
 from forebay.sidecar.gate import Gate
-from forebay.sidecar.guard import Guard, Times
+from forebay.sidecar.guard import Guard
 from forebay.sidecar.journal import Journal, JournalError
 from forebay.sidecar.launch import Launched
 from forebay.sidecar.listening import Listening
@@ -90,6 +91,7 @@ class Service:
         self._page = self._claim_page()
         directory = router.aside_directory
         self.aside = Aside(self.journal, adapter, directory, self._moved, step)
+        self.aside.unwanted = self._unwanted
         withholding = Withholding(self.journal, adapter, directory, step)
         rules = Rules(router.limits.strikes, own.mode == "observe")
         self.cases = Cases(
@@ -97,9 +99,11 @@ class Service:
             self._is_held, Published(Path(config.milter.state), config),
         )  # fmt: skip
         claims = Claims(adapter, self.openlog, self._is_held)
-        times = Times(router.limits.message_time, router.limits.message_cpu)
-        self.guard = Guard(self.enforcement, claims, self.meter, bounds, times, self._released)
-        self.roster = self.guard.roster = Roster(self.enforcement, adapter, router.workers, self._began, self._closed)
+        self.guard = Guard(self.enforcement, claims, self.meter, self._released)
+        bounding = Bounding(router, adapter, file_size)
+        self.roster = self.guard.roster = Roster(
+            self.enforcement, adapter, bounding, router.workers, self._began, self._closed
+        )
         self._ending = Ending(adapter, claims, self.cases, self.meter, self.enforcement.kind, self._finished)
         self._ending.told, self._ending.spare = self._listening.status, self.roster.spare
         self._outside = self.enforcement.router_counters()
@@ -251,6 +255,17 @@ class Service:
     def _end_holders(self, path: str) -> None:
         for worker in list(self.roster.workers.values()):
             if not worker.order and any(each.path == path for each in opened(worker.process.pid, (path,))):
+                self.guard.end(worker, "stop")
+
+    def _unwanted(self, message: Message) -> None:
+        """The same where it is not the place that tells who has it, or where it can be moved only when nobody has it."""
+        self._end_claimants(message)
+        asyncio.get_running_loop().call_later(_MOMENT, self._end_claimants, message)
+
+    def _end_claimants(self, message: Message) -> None:
+        for worker in list(self.roster.workers.values()):
+            claimed = self._adapter.claim(worker.process) or () if not worker.order else ()
+            if any(each.message.identity == message.identity for each in claimed):
                 self.guard.end(worker, "stop")
 
     def _settle_start(self) -> None:

@@ -11,22 +11,27 @@ from forebay.api.process import state
 if TYPE_CHECKING:
     from forebay.api.process import Process
     from forebay.api.router import Holding, Message
-    from forebay.sidecar.limits.leaf import Counters, Leaf
+    from forebay.sidecar.bounding import Times
+    from forebay.sidecar.limits.leaf import Bounds, Counters, Leaf
 
 
 class Worker:
     """Kept from its first sight to its end.
 
-    `starts_workers`: whether it starts processes that are workers by themselves. `launched` is the message that it was
-    started for, if it was. `since` is when it took what it holds (seconds, monotonic), `cpu` its CPU time then (None until that is looked at), `counters` those of its leaf then, `latest`
+    `starts_workers`: whether it starts processes that are workers by themselves. `bounds` and `times` are its limits.
+    `launched` is the message that it was started for, if it was. `since` is when it took what it holds (seconds,
+    monotonic), `cpu` its CPU time then (None until that is looked at), `counters` those of its leaf then, `latest`
     those last read, `looked_at` those that were counted. `order` is why we ended it; `near_limit` whether its memory
     was seen near its brake; `is_logged` whether the log of opened files has all that it has open.
     """
 
-    def __init__(self, process: Process, leaf: Leaf, pidfd: int, launched: Holding | None = None) -> None:
+    def __init__(
+        self, process: Process, leaf: Leaf, pidfd: int, limits: tuple[Bounds, Times], launched: Holding | None = None
+    ) -> None:
         self.process = process
         self.leaf = leaf
         self.pidfd = pidfd
+        self.bounds, self.times = limits
         self.launched = launched
         self.starts_workers = False
         self.order = ""

@@ -134,11 +134,14 @@ class CgroupV1:
     def router_counters(self) -> Counters:
         return self._router.counters
 
-    def leaf(self, slot: int) -> LeafV1:
+    def members(self, slot: int) -> list[int]:
+        return cgroup.pids(self.base / f"{cgroup.WORKER}{slot}")
+
+    def leaf(self, slot: int, bounds: Bounds | None = None) -> LeafV1:
         leaf = self._leaves.get(slot)
         if leaf is None:
             group = self.base / f"{cgroup.WORKER}{slot}"
-            leaf = self._leaves[slot] = LeafV1(group, slot, self._bounds, self._fails)
+            leaf = self._leaves[slot] = LeafV1(group, slot, bounds or self._bounds, self._fails)
             leaf.watch(self._alarmed)
         return leaf
 

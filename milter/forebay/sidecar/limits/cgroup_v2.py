@@ -121,11 +121,14 @@ class CgroupV2:
     def router_counters(self) -> Counters:
         return self._router.counters
 
-    def leaf(self, slot: int) -> LeafV2:
+    def members(self, slot: int) -> list[int]:
+        return cgroup.pids(self.base / f"{cgroup.WORKER}{slot}")
+
+    def leaf(self, slot: int, bounds: Bounds | None = None) -> LeafV2:
         leaf = self._leaves.get(slot)
         if leaf is None:
             group = self.base / f"{cgroup.WORKER}{slot}"
-            leaf = self._leaves[slot] = LeafV2(group, slot, self._bounds, self._events)
+            leaf = self._leaves[slot] = LeafV2(group, slot, bounds or self._bounds, self._events)
             watch = inotify.add(self._inotify, group / "memory.events.local", inotify.MODIFY)
             self._watches[watch] = slot
         return leaf

@@ -94,8 +94,11 @@ class Enforcement(Protocol):
     def router_pids(self) -> list[int]:
         """The router's processes that are in no leaf."""
 
-    def leaf(self, slot: int) -> Leaf:
-        """The leaf of a slot, made where it is not there yet."""
+    def leaf(self, slot: int, bounds: Bounds | None = None) -> Leaf:
+        """The leaf of a slot, made where it is not there yet, with these limits, else those of any worker."""
+
+    def members(self, slot: int) -> list[int]:
+        """The processes in the leaf of a slot, whose limits are left alone."""
 
     def drop(self, slot: int) -> bool:
         """Remove the leaf of a slot; False where it is not empty yet."""

@@ -103,8 +103,11 @@ class Rlimits:
     def router_counters(self) -> Counters:
         return Counters()
 
-    def leaf(self, slot: int) -> ProcessLeaf:
-        return self._leaves.setdefault(slot, ProcessLeaf(slot, self._bounds))
+    def members(self, slot: int) -> list[int]:
+        return self._leaves[slot].pids() if slot in self._leaves else []
+
+    def leaf(self, slot: int, bounds: Bounds | None = None) -> ProcessLeaf:
+        return self._leaves.setdefault(slot, ProcessLeaf(slot, bounds or self._bounds))
 
     def drop(self, slot: int) -> bool:
         self._leaves.pop(slot, None)
