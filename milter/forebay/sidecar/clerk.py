@@ -37,6 +37,7 @@ from forebay.sidecar.adapters import make_adapter
 from forebay.sidecar.journal import NAME, Journal
 from forebay.sidecar.limits import inotify
 from forebay.sidecar.mirror import Mirror
+from forebay.sidecar.standing import Standing
 from forebay.store import postfix, sendmail
 from forebay.store.engine import Store, host_of
 from forebay.store.hands import Hands
@@ -119,8 +120,18 @@ def mirror_turns(config: Config) -> Callable[[], None]:
     state, store = Path(config.milter.state), Store.of(config)
     as_user = Owner(state)
     mirrors: list[Mirror] = []
+    standing = Standing(config.private_state)
 
     def turn() -> None:
+        try:
+            tell()
+        except (ForebayError, OSError) as error:
+            standing.note(str(error).partition("\n")[0])
+            raise
+        if mirrors:
+            standing.note()
+
+    def tell() -> None:
         if not mirrors and (config.private_state / NAME).exists():
             adapter, _ = make_adapter(config.router)
             mirrors.append(Mirror(config, Journal(config.private_state), store, adapter, as_user))

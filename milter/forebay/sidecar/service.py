@@ -16,7 +16,7 @@ from forebay.api.process import state as state_of
 from forebay.api.router import Confidence, Holding, Message
 from forebay.logs import LOGGER
 from forebay.metrics_router import LIMITS
-from forebay.sidecar import enforce, exits, http, requests, statusfile
+from forebay.sidecar import enforce, exits, http, requests, standing, statusfile
 from forebay.sidecar.aside import Aside
 from forebay.sidecar.bounding import Bounding
 from forebay.sidecar.cases import Cases, Rules
@@ -379,6 +379,7 @@ class Service:
             "spool": self.spool.depth,
             "aside": self.spool.aside,
             "withheld": self.spool.withheld,
+            "store": standing.read(self._config.private_state),
         }
 
     def _write_status(self, state: str) -> None:
