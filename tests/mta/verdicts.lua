@@ -31,8 +31,10 @@ local function main()
             if field[1] == name then given = value end
             if given then must(mt.header(conn, field[1], " " .. given) == nil, title .. ": mt.header failed") end
         end
-        must(mt.eoh(conn) == nil, title .. ": mt.eoh failed")
-        if mt.getreply(conn) == SMFIR_REPLYCODE then return end
+        if not mt.test_option(conn, SMFIP_NOEOH) then
+            must(mt.eoh(conn) == nil, title .. ": mt.eoh failed")
+            if mt.getreply(conn) == SMFIR_REPLYCODE then return end
+        end
         must(mt.bodystring(conn, "Hello\r\n") == nil, title .. ": mt.bodystring failed")
         must(mt.eom(conn) == nil, title .. ": mt.eom failed")
     end

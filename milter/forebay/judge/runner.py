@@ -37,6 +37,9 @@ T = TypeVar("T")
 OURS = "forebay"
 """The name under which a failure of forebay's own scanners is reported."""
 
+ENOUGH = 8192
+"""Bytes of values that are read closely, if that suffices to keep the message from the router."""
+
 _SENDER, _RECIPIENT, _BODY = b"MAIL FROM", b"RCPT TO", b"body"
 
 
@@ -129,15 +132,16 @@ class Judge:
         plan = self._plan
         names = [name.lower() for name, _ in case.fields]
         values = [value for _, value in case.fields]
-        if not measures.usual(names, values, plan.floors):
+        sizes = list(map(len, values))
+        if not measures.usual(names, sizes, plan.floors):
             self._scan(case, b"", -1, _measure, (names, values, plan.floors))
             if case.is_decided:
                 return
         joined = lines.join(values)
         is_plain = lines.plain_joined(joined)
-        if not is_plain or max(map(len, names), default=0) + max(map(len, values), default=0) >= plan.short:
+        if not is_plain or max(map(len, names), default=0) + max(sizes, default=0) >= plan.short:
             self._look_at_lines(case, is_plain=is_plain)
-        self._look_at_fields(case, names, values, has_words=b"=?" in joined)
+        self._look_at_fields(case, names, values, rfc2047.where(joined, sizes, len(lines.BETWEEN)))
         if not presence.usual(names, values):
             self._scan(case, b"", -1, presence.diagnose, case.header)
         elif not presence.STRAY.isdisjoint(names):
@@ -160,12 +164,13 @@ class Judge:
             if case.is_full:
                 return
 
-    def _look_at_fields(self, case: Case, names: list[bytes], values: list[bytes], *, has_words: bool) -> None:
+    def _look_at_fields(self, case: Case, names: list[bytes], values: list[bytes], coded: frozenset[int]) -> None:
+        """Read what is not recognised; `coded` are the fields with encoded-words."""
         plan_of, other = self._plan.by_name.get, self._plan.other
         plans = map(plan_of, names, repeat(other))
         for index, (plan, value) in enumerate(zip(plans, values, strict=False)):  # as many: strict takes time
             if plan is None:
-                if has_words and b"=?" in value:
+                if index in coded and not self._is_read_enough(case, index):
                     self._look_at_encoded_words(case, index)
             elif len(value) > plan.quick or not plan.recognise(value):
                 self._look_closely(case, index, plan, recognised=False)
@@ -173,10 +178,12 @@ class Judge:
                     return
             elif plan.coded:
                 self._look_closely(case, index, plan, recognised=True)
-            elif has_words and b"=?" in value:
+            elif index in coded:
                 self._look_at_encoded_words(case, index)
 
     def _look_closely(self, case: Case, index: int, plan: FieldPlan, *, recognised: bool) -> None:
+        if self._is_read_enough(case, index):
+            return
         field = case.field(index)
         if plan.diagnose and not recognised:
             self._scan(case, field.name, index, plan.diagnose, field)
@@ -184,6 +191,13 @@ class Judge:
             self._look_at_encoded_words(case, index)
         for validator in plan.coded:
             self._ask(case, validator, field)
+
+    def _is_read_enough(self, case: Case, index: int) -> bool:
+        """Whether a field need not be read: much was read already, and the message is kept from the router anyway."""
+        if case.read >= ENOUGH and case.is_refused:
+            return True
+        case.read += len(case.fields[index][1])
+        return False
 
     def _look_at_encoded_words(self, case: Case, index: int) -> None:
         if self._plan.trusts_words and rfc2047.recognise(case.fields[index][1]):

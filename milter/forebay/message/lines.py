@@ -18,6 +18,7 @@ _CONTROL: Final = pattern.compile(rb"[\x00-\x08\x0b-\x1f\x7f]")
 _EIGHT: Final = pattern.compile(rb"[\x80-\xff]++")
 _BLANK_FOLD: Final = pattern.compile(rb"\n[ \t]*+(?=\n|\Z)")
 _CONTROL_NAME: Final = ("control", "control character")
+BETWEEN: Final = b"\n."
 _NAMES: Final = {0: ("nul", "NUL byte"), 13: ("bare-cr", "CR inside a line")}
 
 
@@ -28,7 +29,7 @@ def plain(values: Iterable[bytes]) -> bool:
 
 def join(values: Iterable[bytes]) -> bytes:
     """Values one after the other, for `plain_joined`: no fold reaches from one into the next."""
-    return b"\n.".join(values)
+    return BETWEEN.join(values)
 
 
 def plain_joined(joined: bytes) -> bool:

@@ -35,16 +35,15 @@ _INTERESTING: Final = ADDRESS_NAMES | frozenset(_COUNTED)
 NO_FLOORS: Final[Mapping[str, int]] = MappingProxyType({})
 
 
-def usual(names: list[bytes], values: list[bytes], floors: Mapping[str, int] = NO_FLOORS) -> bool:
+def usual(names: list[bytes], sizes: list[int], floors: Mapping[str, int] = NO_FLOORS) -> bool:
     """Whether `measure` would find nothing above these floors, and no malformed name: a quick look.
 
-    Errs towards False only.
+    Errs towards False only. `sizes` are those of the values.
     """
     floor = floors.get
     joined = b"".join(names)
     if joined.translate(None, _NAME_OCTETS) or b"" in names or len(names) > floor("header-fields", 0):
         return False
-    sizes = list(map(len, values))
     if len(joined) + sum(sizes) + 2 * len(names) > floor("header-bytes", 0):
         return False
     if max(sizes, default=0) > min(floor("field-bytes", 0), floor("author-field-bytes", 0)):

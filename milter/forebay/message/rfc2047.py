@@ -7,7 +7,9 @@ programs decode first and parse then, and find addresses and line ends that nobo
 from __future__ import annotations
 
 import binascii
+from bisect import bisect_right
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import TYPE_CHECKING, Final
 
 from forebay.message import pattern
@@ -16,6 +18,7 @@ from forebay.message.diagnosis import Diagnosis
 
 if TYPE_CHECKING:
     import re
+    from collections.abc import Sequence
 
 MOST_WORDS: Final = 16
 """Encoded-words that are kept for validators."""
@@ -30,6 +33,8 @@ LONGEST: Final = 75
 _TCHAR = r"""[^\x00-\x20\x7f-\xff()<>@,;:"/\[\]?.=*]"""
 _TEXT = r"[^\x00-\x20?\x7f-\xff]"
 _WORD = pattern.compile(rf"=\?((?:{_TCHAR}|\.)++)(?:\*[A-Za-z0-9-]*+)?+\?([BbQq])\?({_TEXT}*+)\?=".encode())
+
+_BEGIN = pattern.compile(rb"=\?").search
 
 # What begins like one: nothing else does that ordinary text holds.
 _OPENER = pattern.compile(rf"=\?(?:(?:{_TCHAR}|[.*])++\?|=)".encode())
@@ -86,6 +91,23 @@ def recognise(value: bytes) -> bool:
         if decoded.translate(None, _HARMLESS):
             return False
     return True
+
+
+def where(joined: bytes, sizes: Sequence[int], between: int) -> frozenset[int]:
+    """Which of some values hold an encoded-word, or the beginning of one: by their number.
+
+    `joined` are the values one after the other, of these sizes, with so many bytes between each two that none begins in.
+    """
+    found = _BEGIN(joined)
+    if found is None:
+        return frozenset()
+    ends = list(accumulate(size + between for size in sizes))
+    holding = []
+    while found:
+        index = bisect_right(ends, found.start())
+        holding.append(index)
+        found = _BEGIN(joined, ends[index])
+    return frozenset(holding)
 
 
 def count(value: bytes) -> int:

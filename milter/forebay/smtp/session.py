@@ -86,7 +86,7 @@ class Session:
     """What is known of one connection and of the message that it is in."""
 
     __slots__ = (
-        "authenticated", "body", "broken", "client", "early", "fields", "is_full", "late_tags", "leading_blank",
+        "authenticated", "body", "broken", "client", "early", "fields", "late_tags", "leading_blank",
         "matched", "may_hold", "may_tag", "noreply_eoh", "noreply_header", "noreply_mail", "noreply_rcpt", "queue_id",
         "recipients", "record", "refused", "sender", "size", "skip", "smtputf8", "verdict",
     )  # fmt: skip
@@ -107,7 +107,6 @@ class Session:
         self.fields: list[tuple[bytes, bytes]] = []
         self.late_tags: list[bytes] = []
         self.size = 0
-        self.is_full = False
         self.body = b""
         self.client = self.queue_id = ""
         self.authenticated = self.smtputf8 = self.broken = False
@@ -211,16 +210,12 @@ class Callbacks:
         session = None
         try:
             session = ctx.getpriv()
-            if session.is_full:
-                if name.lower() == self._tag and len(session.late_tags) < _MOST_TAGS:
-                    session.late_tags.append(value)
-            else:
-                raw = name.encode()  # pymilter has decoded it
-                fields = session.fields
-                fields.append((raw, value if session.leading_blank else b" " + value))
-                session.size = size = session.size + len(raw) + len(value) + 2
-                if size > self._most_bytes or len(fields) > self._most_fields:
-                    session.is_full = True
+            fields, size = session.fields, session.size
+            if size <= self._most_bytes and len(fields) <= self._most_fields:
+                session.size = size + len(name) + len(value) + 2
+                fields.append((name.encode(), value if session.leading_blank else b" " + value))
+            elif name.lower() == self._tag and len(session.late_tags) < _MOST_TAGS:
+                session.late_tags.append(value)
             return session.noreply_header  # type: ignore[no-any-return]  # noqa: TRY300 - no types; a hot path
         except BaseException:  # noqa: BLE001 - the C code has no use for it
             self._host.failed("header")

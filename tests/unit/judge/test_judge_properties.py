@@ -287,12 +287,20 @@ def test_a_header_of_usual_measures_exceeds_nothing(columns: list[bytes], data: 
     sizes = [data.draw(st.integers(0, 20)) for _ in columns]
     given_values = [b"x" * size for size in sizes]
     diagnosis = measures.measure(columns, given_values, SMALL)
-    if measures.usual(columns, given_values, SMALL):
+    if measures.usual(columns, sizes, SMALL):
         assert diagnosis.defects == []
         assert all(peak.value <= SMALL[measure] for measure, peak in diagnosis.peaks.items())
 
 
 def test_an_ordinary_header_has_usual_measures() -> None:
     """Else the quick look is worth nothing."""
-    assert measures.usual([b"from", b"to", b"subject"], [b" a@b", b" c@d", b" hello"], SMALL)
-    assert not measures.usual([b"from"] * 7, [b""] * 7, SMALL)
+    assert measures.usual([b"from", b"to", b"date"], [4, 4, 6], SMALL)
+    assert not measures.usual([b"from"] * 7, [0] * 7, SMALL)
+
+
+@given(st.lists(st.lists(st.sampled_from([b"=", b"?", b"=?", b"\n", b".", b"x"])).map(b"".join)))
+def test_where_encoded_words_are_is_known_from_all_values_at_once(given_values: list[bytes]) -> None:
+    """As by looking into each of them."""
+    joined = lines.join(given_values)
+    found = rfc2047.where(joined, list(map(len, given_values)), len(lines.BETWEEN))
+    assert found == {index for index, value in enumerate(given_values) if b"=?" in value}
