@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from forebay.sidecar import standing
 from forebay.testing import MilterService, milter_service
 from mta.quarantine_kit import Desk
 from sidecar.conftest import clean_up
@@ -76,7 +77,25 @@ def host(
         site.start(wrap=router)
         stack.callback(_stop, site)
         desk = Desk(site.write_config(), dict(os.environ))
+        _await_store(milter, site)
         yield Host(name, site, milter, desk)
+
+
+def _await_store(milter: MilterService, site: Site) -> None:
+    """Wait until both services say that they keep the store: mail is judged and the router guarded before that."""
+    until = time.monotonic() + DEADLINE
+
+    def keeps() -> bool:
+        told = milter.metrics()
+        return (
+            told.get("forebay_store_up", 0.0) == 1
+            and told.get("forebay_fingerprint_snapshot_timestamp_seconds", 0.0) > 0
+            and (site.status() or {}).get("store") == standing.KEPT
+        )
+
+    while not keeps():
+        assert time.monotonic() < until, (milter.log(), site.log(), site.status())
+        time.sleep(0.1)
 
 
 def _stop(site: Site) -> None:

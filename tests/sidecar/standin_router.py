@@ -255,16 +255,15 @@ def main() -> None:
     children = {fork_worker(arguments) for _ in range(arguments.workers)}
     if arguments.style == "old":
         os._exit(0)
-    ended: list[float] = []
-    while True:  # each is forked again so long after its own end: the routers that were measured wait for seconds
-        time.sleep(min(arguments.scan, 0.05))
+    ended = 0
+    while True:  # each is forked again so long after its end at least: the routers that were measured wait for seconds
+        time.sleep(arguments.scan)
+        children |= {fork_worker(arguments) for _ in range(ended)}
+        ended = 0
         with contextlib.suppress(ChildProcessError):
             while (pid := os.waitpid(-1, os.WNOHANG)[0]) > 0:
-                ended += [time.monotonic()] * (pid in children)
+                ended += pid in children
                 children.discard(pid)
-        while ended and time.monotonic() - ended[0] >= arguments.scan:
-            del ended[0]
-            children.add(fork_worker(arguments))
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import resource
 import signal
 import subprocess
 import sys
@@ -60,12 +61,19 @@ def test_a_daemon_that_detaches_itself_slowly_lives(sites: Callable[..., Site]) 
 
 
 def test_a_router_that_forks_200_workers(sites: Callable[..., Site]) -> None:
-    """Each has its leaf, the killer lies aside, and good mail goes on."""
+    """Each has its leaf, the killer lies aside, and good mail goes on, by a sidecar that was given few open files."""
+    given = resource.getrlimit(resource.RLIMIT_NOFILE)
+    few = (1024, given[1])  # what a service manager gives
     site = sites("new", 200, router__limits__memory=512 << 20)  # the default: forks come faster than leaves
     site.router_options = ["--idle", "1"]
-    site.start()
+    resource.setrlimit(resource.RLIMIT_NOFILE, few)
+    try:
+        site.start()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, given)
     began = time.monotonic()
     site.wait(lambda: len(workers(site)) == 200)
+    assert resource.prlimit(workers(site)[0], resource.RLIMIT_NOFILE) == few
     print(f"\n200 workers in their leaves after {time.monotonic() - began:.1f} s")
     for number in range(20):
         site.put(f"g{number}")

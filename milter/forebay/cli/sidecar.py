@@ -81,7 +81,7 @@ def _launch(path: str | None, command: tuple[str, ...]) -> int:
     if not command:
         raise ConfigError(config.source, [Mistake("router.command", "write the program to start")])
     try:
-        spawn.become(command, lambda: None, file_size)
+        spawn.become(command, lambda: None, spawn.Heritage(file_size))
     except OSError as error:
         raise RightsError(f"cannot start {command[0]}: {error.strerror}") from None
     return 0

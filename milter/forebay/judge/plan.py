@@ -52,8 +52,10 @@ HEADER_MEASURES = (
     "dkim-fields",
     "address-field-repeats",
     "author-field-bytes",
+    "name-bytes",
+    "field-bytes",
 )
-"""Measures of the header that are taken for budgets only; the sizes of names and fields tell where to look closer."""
+"""Measures of the header as a whole."""
 
 
 @dataclass(frozen=True, slots=True)

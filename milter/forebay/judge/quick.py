@@ -33,7 +33,7 @@ RECOGNISED_AT_MOST = {
     "date-bytes": 150,
     "date-comment-depth": 1,
     "message-id-bytes": 150,
-    "references": 20,
+    "references": 100,
     "boundary-bytes": 70,
     "parameters": 9,
     "parameter-bytes": 100,

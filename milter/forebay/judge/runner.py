@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 from functools import partial
+from itertools import repeat
 from typing import TYPE_CHECKING, TypeVar
 
 from forebay.judge.case import Case
@@ -36,7 +37,6 @@ T = TypeVar("T")
 OURS = "forebay"
 """The name under which a failure of forebay's own scanners is reported."""
 
-_SIZES = ("name-bytes", "field-bytes")
 _SENDER, _RECIPIENT, _BODY = b"MAIL FROM", b"RCPT TO", b"body"
 
 
@@ -129,43 +129,43 @@ class Judge:
         plan = self._plan
         names = [name.lower() for name, _ in case.fields]
         values = [value for _, value in case.fields]
-        measured = self._scan(case, b"", -1, _measure, (names, values, plan.floors))
-        if case.is_decided:
-            return
-        self._look_at_lines(case, values, measured)
-        self._look_at_fields(case, names, values)
-        if presence.usual(names, values):
-            self._scan(case, b"", -1, _strays, names)
-        else:
+        if not measures.usual(names, values, plan.floors):
+            self._scan(case, b"", -1, _measure, (names, values, plan.floors))
+            if case.is_decided:
+                return
+        joined = lines.join(values)
+        is_plain = lines.plain_joined(joined)
+        if not is_plain or max(map(len, names), default=0) + max(map(len, values), default=0) >= plan.short:
+            self._look_at_lines(case, is_plain=is_plain)
+        self._look_at_fields(case, names, values, has_words=b"=?" in joined)
+        if not presence.usual(names, values):
             self._scan(case, b"", -1, presence.diagnose, case.header)
+        elif not presence.STRAY.isdisjoint(names):
+            self._scan(case, b"", -1, _strays, names)
         self._look_at_paths(case)
         if body and plan.needs_body:
             self._scan(case, _BODY, -1, _start_of_body, (body, frozenset(names)))
         if plan.header or plan.envelope or plan.body:
             self._ask_about_all(case, names, body)
 
-    def _look_at_lines(self, case: Case, values: list[bytes], measured: Diagnosis) -> None:
-        plain = lines.plain(values)
-        longest = sum(peak.value for peak in map(measured.peaks.get, _SIZES) if peak)
-        if plain and longest < self._plan.short:
-            return
+    def _look_at_lines(self, case: Case, *, is_plain: bool) -> None:
         short, smtputf8 = self._plan.short, case.envelope.smtputf8
         for index, (name, value) in enumerate(case.fields):
             if len(name) + len(value) >= short:
                 self._scan(case, name, index, lines.diagnose, case.field(index))
-            elif not plain and not lines.plain((value,)):
+            elif not is_plain and not lines.plain((value,)):
                 self._scan(case, name, index, partial(lines.look, smtputf8=smtputf8), value)
             else:
                 continue
             if case.is_full:
                 return
 
-    def _look_at_fields(self, case: Case, names: list[bytes], values: list[bytes]) -> None:
+    def _look_at_fields(self, case: Case, names: list[bytes], values: list[bytes], *, has_words: bool) -> None:
         plan_of, other = self._plan.by_name.get, self._plan.other
-        for index, (name, value) in enumerate(zip(names, values, strict=True)):
-            plan = plan_of(name, other)
+        plans = map(plan_of, names, repeat(other))
+        for index, (plan, value) in enumerate(zip(plans, values, strict=False)):  # as many: strict takes time
             if plan is None:
-                if b"=?" in value:
+                if has_words and b"=?" in value:
                     self._look_at_encoded_words(case, index)
             elif len(value) > plan.quick or not plan.recognise(value):
                 self._look_closely(case, index, plan, recognised=False)
@@ -173,7 +173,7 @@ class Judge:
                     return
             elif plan.coded:
                 self._look_closely(case, index, plan, recognised=True)
-            elif b"=?" in value:
+            elif has_words and b"=?" in value:
                 self._look_at_encoded_words(case, index)
 
     def _look_closely(self, case: Case, index: int, plan: FieldPlan, *, recognised: bool) -> None:

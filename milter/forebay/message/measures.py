@@ -35,6 +35,27 @@ _INTERESTING: Final = ADDRESS_NAMES | frozenset(_COUNTED)
 NO_FLOORS: Final[Mapping[str, int]] = MappingProxyType({})
 
 
+def usual(names: list[bytes], values: list[bytes], floors: Mapping[str, int] = NO_FLOORS) -> bool:
+    """Whether `measure` would find nothing above these floors, and no malformed name: a quick look.
+
+    Errs towards False only.
+    """
+    floor = floors.get
+    joined = b"".join(names)
+    if joined.translate(None, _NAME_OCTETS) or b"" in names or len(names) > floor("header-fields", 0):
+        return False
+    sizes = list(map(len, values))
+    if len(joined) + sum(sizes) + 2 * len(names) > floor("header-bytes", 0):
+        return False
+    if max(sizes, default=0) > min(floor("field-bytes", 0), floor("author-field-bytes", 0)):
+        return False
+    if max(map(len, names), default=0) > floor("name-bytes", 0):
+        return False
+    counted = [name for name in names if name in _INTERESTING]
+    most = min(floor("received-fields", 0), floor("dkim-fields", 0), floor("address-field-repeats", 0))
+    return len(counted) <= most or max(map(counted.count, set(counted))) <= most
+
+
 def measure(names: list[bytes], values: list[bytes], floors: Mapping[str, int] = NO_FLOORS) -> Diagnosis:
     """Measure a header by the names of its fields, in lower case, and their values.
 

@@ -37,6 +37,7 @@ _STRAY: Final = {
     b"x-mailbox-line": ("mbox-from", "mbox line at the top of the header"),
     b"return-path": ("return-path-present", "Return-Path before final delivery"),
 }
+STRAY: Final = frozenset(_STRAY)
 """Fields that only a delivery writes."""
 
 _STRUCTURED: Final = _ONCE - {b"subject", b"content-description"} | _RESENT
@@ -98,7 +99,7 @@ def diagnose(header: Header) -> Diagnosis:
 
 def look_for_strays(names: Sequence[bytes], diagnosis: Diagnosis) -> None:
     """Fields that only a delivery writes, in a message that is on its way."""
-    if _STRAY.keys().isdisjoint(names):
+    if STRAY.isdisjoint(names):
         return
     for index, name in enumerate(names):
         if name in _STRAY:

@@ -24,10 +24,10 @@ _DOT_ATOM = rf"{_ATEXT}++(?:\.{_ATEXT}++)*+"
 _CFWS = r"[ \t\r\n\x01]"  # a comment is masked, see mask.COMMENT
 _BLANK = b" \t\r\n\x01"
 
-# Identifiers of up to 150 bytes, and no more than 20 of them: every measure of what is recognised is small.
+# Identifiers of up to 150 bytes, and no more than 100 of them: every measure of what is recognised is small.
 _SHORT = rf"<(?=[^>]{{1,148}}+>){_DOT_ATOM}@{_DOT_ATOM}>"
 recognise_one: Final = pattern.compile(rf"[ \t]?+(?:\n[ \t])?+{_SHORT}".encode()).fullmatch
-recognise_many: Final = pattern.compile(rf"(?:[ \t\n]*+{_SHORT}){{1,20}}+[ \t]*+".encode()).fullmatch
+recognise_many: Final = pattern.compile(rf"(?:[ \t\n]*+{_SHORT}){{1,100}}+[ \t]*+".encode()).fullmatch
 
 # msg-id = [CFWS] "<" id-left "@" id-right ">" [CFWS], with the forms of section 4.5.4: obs-id-left is a local part
 # (words with dots between), obs-id-right a domain.

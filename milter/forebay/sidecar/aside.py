@@ -56,6 +56,11 @@ class Aside:
         """Where the message of an entry lies."""
         return f"{self._directory}/{entry_id}{_SUFFIX}"
 
+    def prepare(self) -> None:
+        """Make the directory as long as nothing is urgent, and the disk is not full yet."""
+        with suppress(OSError):
+            moves.make_directory(self._directory)
+
     def settle(self) -> int:
         """Do what is open; how much of it could not be done."""
         entries = self._journal.entries("intended", "releasing", "deleting")

@@ -283,12 +283,13 @@ class Cases:
         self._move()
         return True
 
-    def knows(self, message: Message) -> bool:
-        """Whether this message was struck, or set aside: nobody has to be told that it is nowhere."""
+    def state(self, message: Message) -> str:
+        """What has become of a message that was struck (see Record); nothing for any other, or without a journal."""
         try:
-            return self._journal.record(message.identity) is not None
+            record = self._journal.record(message.identity)
         except JournalError:
-            return False
+            return ""
+        return record.state if record else ""
 
     def held(self) -> tuple[int, int, int]:
         """Messages set aside, their bytes, and messages withheld; zeros while the journal cannot be read."""

@@ -29,6 +29,7 @@ class Claims:
         """Read the names in the spool, and the log, once for all workers that are asked about until `end_sweep`."""
         if self._openlog:
             self._openlog.read()
+            self._openlog.settle()  # what is done is not looked at worker by worker
         self._is_sweeping = True
         if self._adapter.names_claims():
             self._named = {}
@@ -52,7 +53,7 @@ class Claims:
         named = self._named_by(worker.process)
         if named:
             return named
-        logged = self._logged(worker.process.pid)
+        logged = self._logged(worker.process.pid, is_alive=not at_rest)
         if not at_rest and (logged or worker.is_logged):
             return logged
         found = self._adapter.holdings(worker.process, at_rest)
@@ -74,13 +75,13 @@ class Claims:
         if told is None and not found and not is_another:  # a pid that is another's may have other records by now
             found = self._logged(worker.process.pid)
         found = found or worker.holdings
-        worker.holdings = found or self._had(worker.process.pid, is_another=is_another)
+        worker.holdings = _all_of(found, self._had(worker.process.pid, is_another=is_another))
         return self._unfinished(worker.process.pid, found)
 
     def left_behind(self, stray: Process) -> tuple[list[Holding], list[Holding]]:
         """What a process did not finish that was gone before it became a worker, and all that it had."""
         found = self._named_by(stray) or self._logged(stray.pid) or self._adapter.claim(stray) or []
-        had = self._had(stray.pid) or found
+        had = _all_of(found, self._had(stray.pid))
         return self._unfinished(stray.pid, found), had
 
     def _had(self, pid: int, *, is_another: bool = False) -> list[Holding]:
@@ -110,9 +111,15 @@ class Claims:
             self._openlog.read()
         return self._adapter.claim(process)
 
-    def _logged(self, pid: int) -> list[Holding]:
+    def _logged(self, pid: int, *, is_alive: bool = False) -> list[Holding]:
         if not self._openlog:
             return []
         if not self._is_sweeping:
             self._openlog.read()
-        return self._openlog.holdings(pid)
+        return self._openlog.holdings(pid, is_alive=is_alive)
+
+
+def _all_of(found: list[Holding], had: list[Holding]) -> list[Holding]:
+    """What was found, and what else a process had, each once."""
+    known = {each.message.identity for each in found}
+    return [*found, *(each for each in had if each.message.identity not in known)]

@@ -15,6 +15,7 @@ import fcntl
 import logging
 import os
 import pwd
+import select
 import signal
 import subprocess
 import sys
@@ -34,7 +35,9 @@ from forebay.records import Records
 from forebay.sidecar import requests
 from forebay.sidecar.adapters import make_adapter
 from forebay.sidecar.journal import NAME, Journal
+from forebay.sidecar.limits import inotify
 from forebay.sidecar.mirror import Mirror
+from forebay.sidecar.standing import Standing
 from forebay.store import postfix, sendmail
 from forebay.store.engine import Store, host_of
 from forebay.store.hands import Hands
@@ -47,8 +50,10 @@ if TYPE_CHECKING:
     from forebay.store.queues import Queue
 
 TURN: Final = 0.02
-"""Seconds between two looks at the journal's counter of changes: from a conviction to its publication."""
-_HANDS: Final = 0.25
+"""Seconds from a conviction to its publication: what is written meanwhile is told with it."""
+_LONGEST_REST: Final = 0.5
+"""So often the journal's counter of changes is looked at where the kernel tells of no write."""
+_HANDS: Final = 0.5
 _LONGEST_DELAY: Final = 5.0
 _FIRST_RESTART, _LONGEST_RESTART = 0.2, 60.0
 _STEADY: Final = 60.0
@@ -115,8 +120,18 @@ def mirror_turns(config: Config) -> Callable[[], None]:
     state, store = Path(config.milter.state), Store.of(config)
     as_user = Owner(state)
     mirrors: list[Mirror] = []
+    standing = Standing(config.private_state)
 
     def turn() -> None:
+        try:
+            tell()
+        except (ForebayError, OSError) as error:
+            standing.note(str(error).partition("\n")[0])
+            raise
+        if mirrors:
+            standing.note()
+
+    def tell() -> None:
         if not mirrors and (config.private_state / NAME).exists():
             adapter, _ = make_adapter(config.router)
             mirrors.append(Mirror(config, Journal(config.private_state), store, adapter, as_user))
@@ -140,19 +155,39 @@ def hands_turns(config: Config) -> Callable[[], None]:
     return turn
 
 
-def go_on(turn: Callable[[], None], interval: float, is_over: Callable[[], bool]) -> None:
+def until_written(folder: Path) -> Callable[[float], None]:
+    """A rest that lasts until something is written in a directory, and so many seconds more; but not for ever."""
+    try:
+        queue = inotify.open_queue()
+        inotify.add(queue, folder, inotify.MODIFY)
+    except OSError:
+        return time.sleep
+
+    def rest(seconds: float) -> None:
+        if select.select([queue], [], [], _LONGEST_REST)[0]:
+            time.sleep(seconds)
+            inotify.read(queue)
+
+    return rest
+
+
+def go_on(
+    turn: Callable[[], None], interval: float, is_over: Callable[[], bool], rest: Callable[[float], None] = time.sleep
+) -> None:
     """Do it again and again; what fails is tried again later and later, and told once a minute."""
     delay, logged = interval, -_LOG_INTERVAL
     while not is_over():
         try:
             turn()
-            delay = interval
         except (ForebayError, OSError) as error:
             delay = min(_LONGEST_DELAY, delay * 2)
             if time.monotonic() - logged >= _LOG_INTERVAL:
                 logged = time.monotonic()
                 _log.error("the router is guarded, but the store is not kept: %s", error)
-        time.sleep(delay)
+            time.sleep(delay)
+        else:
+            delay = interval
+            rest(interval)
 
 
 def run(config: Config) -> int:
@@ -176,7 +211,7 @@ def run(config: Config) -> int:
             ended.append(hands)
         return bool(over or ended) or os.getppid() != parent
 
-    go_on(mirror_turns(config), TURN, is_over)
+    go_on(mirror_turns(config), TURN, is_over, until_written(config.private_state))
     if ended:
         _log.error("the process that acts on the hold queue has ended")
         return os.EX_SOFTWARE

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from forebay.api.router import Adapter
     from forebay.sidecar.limits.leaf import Enforcement
     from forebay.sidecar.roster import Roster
+    from forebay.sidecar.spawn import Heritage
     from forebay.sidecar.worker import Worker
 
 _log = logging.getLogger(LOGGER)
@@ -35,14 +36,14 @@ class Dispatch:
         enforcement: Enforcement,
         roster: Roster,
         most: int,
-        file_size: int,
+        heritage: Heritage,
     ) -> None:
         self._command = command
         self._adapter = adapter
         self._enforcement = enforcement
         self._roster = roster
         self._most = most
-        self._file_size = file_size
+        self._heritage = heritage
         self._deferred: dict[bytes, tuple[float, float]] = {}
         self._broken_until = 0.0
         self.is_held = False
@@ -79,7 +80,7 @@ class Dispatch:
         self._enforcement.leaf(slot)
         words = [word.replace(_PLACE, holding.message.path) for word in self._command]
         try:
-            pid = spawn(words, lambda: self._enforcement.enter(slot), self._file_size)
+            pid = spawn(words, lambda: self._enforcement.enter(slot), self._heritage)
         except OSError as error:
             self._broken_until = time.monotonic() + _FIRST_PAUSE
             _log.critical(

@@ -132,6 +132,10 @@ class Ending:
         _log.log(level, "worker %s ended: %s, holding %s", evidence["pid"], verdict.value, what)
         if verdict not in STRIKES and verdict is not Verdict.LOST:
             return
+        left = {each.message.identity for each in culprits}
+        gone = {self._cases.state(each.message) for each in before if each.message.identity not in left}
+        if known and gone & {"convicted", "aside"}:
+            return  # it had a killer as well that others have died of meanwhile: what it left has killed nobody
         if len(known) == 1:
             if verdict is Verdict.LOST:
                 self._cases.lose(known[0], evidence)
@@ -140,7 +144,7 @@ class Ending:
         elif known:
             self._meter.unattributed.inc()
             self._cases.suspect(known)
-        elif not any(self._cases.knows(each.message) for each in before):
+        elif not any(gone):
             self._meter.unattributed.inc()
             _log.warning("worker %s: nobody knows which message it held; nothing is moved", evidence["pid"])
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from forebay.sidecar.limits.leaf import Enforcement
     from forebay.sidecar.metering import Meter
     from forebay.sidecar.roster import Roster
+    from forebay.sidecar.spawn import Heritage
 
 _log = logging.getLogger(LOGGER)
 _LONGEST_PAUSE: Final = 60.0
@@ -43,7 +44,7 @@ class Launched:
         enforcement: Enforcement,
         roster: Roster,
         meter: Meter,
-        file_size: int,
+        heritage: Heritage,
         settle: Callable[[], None],
         started: Callable[[], None],
     ) -> None:
@@ -51,7 +52,7 @@ class Launched:
         self._enforcement = enforcement
         self._roster = roster
         self._meter = meter
-        self._file_size = file_size
+        self._heritage = heritage
         self._settle = settle
         self._tell_started = started
         self._pause = 0.0
@@ -106,7 +107,7 @@ class Launched:
     def _start(self) -> None:
         self._started = time.monotonic()
         try:
-            self._roster.main = spawn(self._command, self._enforcement.enter_router, self._file_size)
+            self._roster.main = spawn(self._command, self._enforcement.enter_router, self._heritage)
         except OSError as error:
             _log.critical("the router cannot be started: %s: %s", printable(str(error.filename)), error.strerror)
             return

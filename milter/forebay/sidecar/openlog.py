@@ -14,7 +14,7 @@ from __future__ import annotations
 import ctypes
 import os
 import struct
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from forebay.api.process import opened
 from forebay.api.router import Confidence, Holding, Message
@@ -38,11 +38,18 @@ _MOST_READS: Final = 40
 _LIBC: Final = ctypes.CDLL(None, use_errno=True)
 
 
-class _File(NamedTuple):
-    """What a record is about: where the file was, and the handle that no other file ever has."""
+class _Closed:
+    """What a process has closed, and after which sweep: `last` after everything that it has opened.
 
-    path: str
-    handle: bytes
+    Of `merged` nobody knows whether that was after or before: opened and closed, in the records that one `read` took in.
+    """
+
+    __slots__ = ("last", "merged", "read")
+
+    def __init__(self) -> None:
+        self.last: dict[bytes, int] = {}
+        self.merged: dict[bytes, int] = {}
+        self.read = 0
 
 
 class OpenLog:
@@ -51,9 +58,9 @@ class OpenLog:
     `known` are the pids of workers; `took` is called with any other, once between two calls of `sweep`. What it has
     opened counts if it is known after that, or one of the `fresh`, which may become workers. `finished` is called with how many messages were closed and are gone from the queue.
 
-    `_open` counts how often each process has opened what it has not closed; `_closed` has, of each close, after which
-    sweep and in which read it was taken in, the read negative where it was merged with an open. `_ended` is what was
-    closed by anybody, and after which sweep; `_done` what of it, or of what is open, was counted.
+    `_open` counts how often each process has opened what it has not closed. `_ended` is what was closed by anybody,
+    and after which sweep; `_done` what of it, or of what is open, was counted. `_paths` is where the file of a record
+    was, nothing where that is no message.
     """
 
     def __init__(self, adapter: Adapter) -> None:
@@ -63,9 +70,9 @@ class OpenLog:
         flags = _CLOEXEC | _NONBLOCK | _UNLIMITED | _FID | _DIRECTORY_NAME
         self._queue = _checked(_LIBC.fanotify_init(flags, os.O_RDONLY | os.O_CLOEXEC))
         self._folders: dict[bytes, str] = {}
-        self._files: dict[bytes, _File | None] = {}
+        self._paths: dict[bytes, str] = {}
         self._open: dict[int, dict[bytes, int]] = {}
-        self._closed: dict[int, dict[bytes, tuple[int, int]]] = {}
+        self._closed: dict[int, _Closed] = {}
         self._ended: dict[bytes, int] = {}
         self._done: set[bytes] = set()
         self._strangers = {os.getpid()}
@@ -139,11 +146,12 @@ class OpenLog:
         if mask & _OPEN:
             noted[record] = noted.get(record, 0) + 1
             if self._follows:
-                self._adapter.has_opened(pid, self._parts(record).path)
+                self._adapter.has_opened(pid, self._place(record))
             closed = self._closed.get(pid)
             if closed:  # what was closed before this was not closed by an end
-                this = -self._reads
-                self._closed[pid] = {each: at for each, at in closed.items() if at[1] == this}
+                closed.last.clear()
+                if closed.read != self._reads:
+                    closed.merged.clear()
         if mask & _CLOSE:
             count = noted.get(record, 1)
             if count > 1 and not mask & _OPEN:
@@ -151,33 +159,49 @@ class OpenLog:
                 return
             noted.pop(record, None)
             self._ended[record] = self._sweep
-            self._closed.setdefault(pid, {})[record] = (self._sweep, -self._reads if mask & _OPEN else self._reads)
+            closed = self._closed.get(pid)
+            if closed is None:
+                closed = self._closed[pid] = _Closed()
+            if mask & _OPEN:
+                closed.read = self._reads
+                closed.merged[record] = self._sweep
+            else:
+                closed.last[record] = self._sweep
 
     def knows(self, pid: int) -> bool:
         """Whether a process has opened anything."""
         return pid in self._open
 
-    def holdings(self, pid: int, *, anywhere: bool = False) -> list[Holding]:
-        """The messages that a process has open, or had when it ended: in the queue, or wherever they are now."""
-        records: set[bytes] = {*self._open.get(pid, {}), *self._closed.get(pid, {})}
+    def holdings(self, pid: int, *, anywhere: bool = False, is_alive: bool = False) -> list[Holding]:
+        """The messages that a process has open, or had when it ended: in the queue, or wherever they are now.
+
+        Of one that lives what was seen to be done is not looked at again: it has many, and each costs system calls.
+        """
+        records: set[bytes] = {*self._open.get(pid, ())}
+        if closed := self._closed.get(pid):
+            records.update(closed.last, closed.merged)
+        if is_alive:
+            records -= self._done
         messages = (self._message(record, anywhere=anywhere) for record in records)
         return [Holding(each, Confidence.CERTAIN, "fanotify") for each in messages if each]
 
-    def is_held(self, message: Message) -> bool:
-        """Whether a live worker has this message open."""
+    def holders(self, message: Message) -> list[int]:
+        """The workers that have this message open, as far as was recorded: the last of them may have ended since."""
         try:
             handle = _handle(message.path)
         except OSError:
-            return False
-        files = (self._file(record) for pid, noted in self._open.items() if pid in self.known for record in noted)
-        return any(file is not None and file.handle == handle for file in files)
+            return []
+        return [
+            pid for pid, noted in self._open.items()
+            if pid in self.known and any(handle == _part(record, _IS_FID)[0] for record in noted)
+        ]  # fmt: skip
 
     def settle(self) -> None:
         """Count what is gone from the queue: it was closed, or is open still and was moved out."""
         gone = 0
         for record in {*self._ended, *(record for noted in self._open.values() for record in noted)} - self._done:
-            file = self._file(record)
-            if file and _is_gone(file):
+            path = self._path(record)
+            if path and _is_gone(path, record):
                 self._done.add(record)
                 gone += 1
         for pid, noted in self._open.items():
@@ -193,23 +217,26 @@ class OpenLog:
         self.settle()
         self._strangers = {os.getpid()}
         for pid, closed in list(self._closed.items()):
-            old = [record for record, at in closed.items() if at[0] < self._sweep - 1]
-            self._check(pid, [record for record in old if record not in self._done])
-            for record in old:
-                del closed[record]
-            if not closed:
+            for records in (closed.last, closed.merged):
+                old = [record for record, at in records.items() if at < self._sweep - 1]
+                self._check(pid, [record for record in old if record not in self._done])
+                for record in old:
+                    del records[record]
+            if not closed.last and not closed.merged:
                 del self._closed[pid]
         for pid, noted in list(self._open.items()):
             if not noted or (pid not in self.known and not os.path.exists(f"/proc/{pid}")):
                 del self._open[pid]
         self._ended = {record: at for record, at in self._ended.items() if at >= self._sweep - 1}
-        used = {*self._ended}.union(*self._open.values(), *self._closed.values())
-        self._files = {record: file for record, file in self._files.items() if record in used}
+        closings = [records for each in self._closed.values() for records in (each.last, each.merged)]
+        used = {*self._ended}.union(*self._open.values(), *closings)
+        self._paths = {record: path for record, path in self._paths.items() if record in used}
         self._done &= used
 
     def forget(self, pid: int) -> None:
         """A process has ended, and was dealt with: what it did not finish is not counted, whoever moves it."""
-        for record in (*self._open.pop(pid, ()), *self._closed.pop(pid, ())):
+        closed = self._closed.pop(pid, None) or _Closed()
+        for record in (*self._open.pop(pid, ()), *closed.last, *closed.merged):
             if record not in self._done:
                 self._ended.pop(record, None)
 
@@ -217,37 +244,24 @@ class OpenLog:
         """Record no more."""
         os.close(self._queue)
 
-    def _file(self, record: bytes) -> _File | None:
-        if record not in self._files:
-            self._files[record] = self._parse(record)
-        return self._files[record]
+    def _path(self, record: bytes) -> str:
+        path = self._paths.get(record)
+        if path is None:
+            path = self._place(record)
+            self._paths[record] = path = path if self._adapter.is_message(path) else ""
+        return path
 
-    def _parse(self, record: bytes) -> _File | None:
-        file = self._parts(record)
-        return file if self._adapter.is_message(file.path) else None
-
-    def _parts(self, record: bytes) -> _File:
-        """The two parts of a record: directory and name, and the file itself (fanotify(7))."""
-        path, handle, offset = "", b"", 0
-        while offset < len(record):
-            kind, _, length, _ = _INFO.unpack_from(record, offset)
-            start = offset + _INFO.size
-            size, _ = _HANDLE.unpack_from(record, start)
-            found = record[start : start + _HANDLE.size + size]
-            if kind == _IS_NAME:
-                name = os.fsdecode(record[start + len(found) : offset + length].partition(b"\0")[0])
-                path = f"{self._folders.get(found, '')}/{name}"
-            elif kind == _IS_FID:
-                handle = found
-            offset += length
-        return _File(path, handle)
+    def _place(self, record: bytes) -> str:
+        folder, name = _part(record, _IS_NAME)
+        return f"{self._folders.get(folder, '')}/{os.fsdecode(name)}"
 
     def _message(self, record: bytes, *, anywhere: bool) -> Message | None:
         """The message that a record is about, if it is in the queue still, whatever its name has become."""
-        file = self._file(record)
-        if not file:
+        path = self._path(record)
+        if not path:
             return None
-        path = file.path if _same(file) else _path(file)
+        handle = _part(record, _IS_FID)[0]
+        path = path if _is_that(path, handle) else _path_of(handle, os.path.dirname(path))
         return self._adapter.message(path) if path and (anywhere or self._adapter.is_message(path)) else None
 
     def _check(self, pid: int, records: list[bytes]) -> None:
@@ -256,34 +270,45 @@ class OpenLog:
             return
         still = {each.path for each in opened(pid, self._adapter.below)}
         for record in records if still else ():
-            file = self._file(record)
-            if file and file.path in still:
+            if self._path(record) in still:
                 self._open.setdefault(pid, {})[record] = 1
 
 
-def _is_gone(file: _File) -> bool:
-    try:
-        os.lstat(file.path)
-    except OSError:
+def _part(record: bytes, wanted: int) -> tuple[bytes, bytes]:
+    """A part of a record (fanotify(7)): the handle of a directory and a name in it, or that of the file itself."""
+    offset = 0
+    while offset < len(record):
+        kind, _, length, _ = _INFO.unpack_from(record, offset)
+        start = offset + _INFO.size
+        name = start + _HANDLE.size + _HANDLE.unpack_from(record, start)[0]
+        if kind == wanted:
+            return record[start:name], record[name : offset + length].partition(b"\0")[0]
+        offset += length
+    return b"", b""
+
+
+def _is_gone(path: str, record: bytes) -> bool:
+    """Whether a file is not where it was; without an exception, for most are."""
+    if not os.access(path, os.F_OK, follow_symlinks=False):
         return True
-    return not _same(file)  # another one may have its name by now
+    return not _is_that(path, _part(record, _IS_FID)[0])  # another one may have its name by now
 
 
-def _same(file: _File) -> bool:
+def _is_that(path: str, handle: bytes) -> bool:
     try:
-        return _handle(file.path) == file.handle
+        return _handle(path) == handle
     except OSError:
         return False
 
 
-def _path(file: _File) -> str:
-    """Where a file is now that is not where it was; nothing without CAP_DAC_READ_SEARCH, or for one that is gone."""
+def _path_of(handle: bytes, folder_path: str) -> str:
+    """Where a file is now that was in this directory; nothing without CAP_DAC_READ_SEARCH, or for one that is gone."""
     try:
-        folder = os.open(os.path.dirname(file.path), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        folder = os.open(folder_path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError:
         return ""
     try:
-        found = _checked(_LIBC.open_by_handle_at(folder, file.handle, os.O_PATH | os.O_CLOEXEC))
+        found = _checked(_LIBC.open_by_handle_at(folder, handle, os.O_PATH | os.O_CLOEXEC))
     except OSError:
         return ""
     finally:

@@ -96,7 +96,7 @@ class Roster:
         first = self._outside[pid]
         if first == _SETTLED or pid in self._parents:
             return False
-        return pid not in self._unlikely or now - first < _YOUNG
+        return now - first < (_YOUNG if pid in self._unlikely else 2 * _ORPHAN_SECONDS)
 
     def _look(self, pid: int, present: set[int], now: float) -> bool:
         """Look at a process outside the leaves; whether it was taken in as a worker."""
@@ -106,19 +106,22 @@ class Roster:
         if pid in self._parents or self._outside[pid] == _SETTLED:
             return False
         found = process(pid)
-        if not found:
+        if not found or not found.command[0]:  # a zombie, or one that is just becoming another program
             return False
         age, is_worker = now - first, self._told(found)
         if is_worker is False and self._is_helper(found):
             return False
-        if age > (_ORPHAN_SECONDS if is_worker is None else _PATIENCE):
-            self._outside[pid] = _SETTLED
+        patience = _ORPHAN_SECONDS if is_worker is None else _PATIENCE
         if is_worker is None:
             is_child = found.parent in present
             if is_child:
                 self._parents.add(found.parent)
             is_worker = is_child or age > _ORPHAN_SECONDS
-        return is_worker and self._matches(found) and self._take(found) is not None
+        if is_worker and self._matches(found):
+            return self._take(found) is not None  # else again: what was refused now may be had later
+        if age > patience:
+            self._outside[pid] = _SETTLED
+        return False
 
     def _told(self, found: Process) -> bool | None:
         """Whether a process is a worker, by the adapter."""
@@ -227,7 +230,8 @@ class Roster:
             self.drop(slot)
 
     def gone(self, worker: Worker) -> None:
-        """A worker has ended."""
+        """A worker has ended. Until `drop` its slot is nobody's: one that is taken in meanwhile would be ended with it."""
+        self._lingering.add(worker.leaf.slot)
         self.workers.pop(worker.process.pid, None)
         self._closed(worker)
 

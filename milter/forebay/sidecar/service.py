@@ -16,7 +16,7 @@ from forebay.api.process import state as state_of
 from forebay.api.router import Confidence, Holding, Message
 from forebay.logs import LOGGER
 from forebay.metrics_router import LIMITS
-from forebay.sidecar import enforce, exits, http, requests, statusfile
+from forebay.sidecar import enforce, exits, http, requests, standing, statusfile
 from forebay.sidecar.aside import Aside
 from forebay.sidecar.bounding import Bounding
 from forebay.sidecar.cases import Cases, Rules
@@ -36,6 +36,7 @@ from forebay.sidecar.moves import nothing
 from forebay.sidecar.placing import ways
 from forebay.sidecar.published import Published
 from forebay.sidecar.roster import Roster
+from forebay.sidecar.spawn import raise_own
 from forebay.sidecar.spoolwatch import SpoolWatch
 from forebay.sidecar.verdict import STRIKES
 from forebay.sidecar.withhold import Withholding
@@ -73,6 +74,7 @@ class Service:
         self._lock = statusfile.lock(state)
         file_size = router.limits.file_size or adapter.file_size
         bounds = enforce.bounds(router, file_size)
+        heritage = raise_own(file_size)
         self.enforcement, self._why = enforce.enforcement(router, own.limits, bounds, config.milter.state)
         self.meter = Meter(version)
         self.meter.about(self.enforcement.kind, router.adapter)
@@ -107,12 +109,12 @@ class Service:
         self._outside = self.enforcement.router_counters()
         self.spool = SpoolWatch(adapter, self.cases, self.meter, str(state))
         self._dispatch = (
-            Dispatch(command, adapter, self.enforcement, self.roster, router.processes, file_size)
+            Dispatch(command, adapter, self.enforcement, self.roster, router.processes, heritage)
             if adapter.launches else None
         )  # fmt: skip
         self._router = (
             Launched(
-                command, self.enforcement, self.roster, self.meter, file_size,
+                command, self.enforcement, self.roster, self.meter, heritage,
                 self._settle_start, self._listening.started,
             )
             if command and not adapter.launches else None
@@ -134,6 +136,8 @@ class Service:
             ctypes.CDLL(None).prctl(_SUBREAPER, 1, 0, 0, 0)
         self.enforcement.start(self.guard.alarmed)
         self.cases.begin()
+        if self._adapter.needs_spool and self._config.sidecar.mode != "observe":
+            self.aside.prepare()
         self.roster.adopt()
         self._settle_start()
         self._listening.begin(self.roster, self.cases.ended_well, self.meter.lost_claims.inc, self._strayed)
@@ -145,8 +149,8 @@ class Service:
                 self._listening.scanning(),
                 self._sweeping(),
                 self._settling(),
-                self._gating(),
                 self._looking(),
+                *([self._gating(self._gate)] if self._gate else []),
                 *self._routing(),
             )
         ]
@@ -234,12 +238,15 @@ class Service:
                 self.cases.ended_well()
 
     def _is_held(self, message: Message) -> bool:
-        if self.openlog:
-            return self.openlog.is_held(message)
-        return any(
-            each.message.identity == message.identity
-            for worker in self.roster.workers.values() for each in worker.holdings
-        )  # fmt: skip
+        """Whether a live worker has a message: one that was recorded as its holder may be dead, and unburied."""
+        recorded = self.openlog.holders(message) if self.openlog else []
+        noted = [
+            each for pid, each in self.roster.workers.items()
+            if pid not in recorded and any(had.message.identity == message.identity for had in each.holdings)
+        ]  # fmt: skip
+        if self.openlog:  # what was noted may be done, or was opened before the log began
+            noted = [each for each in noted if opened(each.process.pid, (message.path,))]
+        return any(each.lives for each in (*noted, *(self.roster.workers[pid] for pid in recorded)))
 
     def _moved(self, path: str) -> None:
         """A message was set aside: whoever has it still in hand a moment later would only die of it."""
@@ -316,9 +323,9 @@ class Service:
                 self.meter.journal_failed()
             await asyncio.sleep(_LOOK)
 
-    async def _gating(self) -> None:
+    async def _gating(self, gate: Gate) -> None:
         while True:
-            more = bool(self._gate and self._gate.look())
+            more = gate.look()
             await asyncio.sleep(0 if more else _GATE)
 
     async def _dispatching(self) -> None:
@@ -372,6 +379,7 @@ class Service:
             "spool": self.spool.depth,
             "aside": self.spool.aside,
             "withheld": self.spool.withheld,
+            "store": standing.read(self._config.private_state),
         }
 
     def _write_status(self, state: str) -> None:

@@ -6,6 +6,7 @@ import os
 import resource
 import signal
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -14,7 +15,22 @@ if TYPE_CHECKING:
 _RESET = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
 
 
-def spawn(command: Sequence[str], enter: Callable[[], None], file_size: int) -> int:
+@dataclass(frozen=True, slots=True)
+class Heritage:
+    """What a program gets: at most so many bytes in a file, 0 for any, and so many open files (None: as we have)."""
+
+    file_size: int
+    open_files: tuple[int, int] | None = None
+
+
+def raise_own(file_size: int) -> Heritage:
+    """Let this process have as many open files as it may: eight a worker. What we start is to have what we had."""
+    had = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (had[1], had[1]))
+    return Heritage(file_size, had)
+
+
+def spawn(command: Sequence[str], enter: Callable[[], None], heritage: Heritage) -> int:
     """Start a program; its pid. `enter` is called in the child, before.
 
     Raises OSError with the name of what could not be had: a group's file, or the program.
@@ -23,7 +39,7 @@ def spawn(command: Sequence[str], enter: Callable[[], None], file_size: int) -> 
     pid = os.fork()
     if pid == 0:
         try:
-            become(command, enter, file_size)
+            become(command, enter, heritage)
         except OSError as error:
             os.write(writer, b"%d %s" % (error.errno or 0, os.fsencode(error.filename or command[0])))
         finally:
@@ -38,15 +54,17 @@ def spawn(command: Sequence[str], enter: Callable[[], None], file_size: int) -> 
     return pid
 
 
-def become(command: Sequence[str], enter: Callable[[], None], file_size: int) -> None:
+def become(command: Sequence[str], enter: Callable[[], None], heritage: Heritage) -> None:
     """Enter the group, set the limits and execute. Raises OSError; else it does not come back."""
     signal.set_wakeup_fd(-1)
     for each in _RESET:
         signal.signal(each, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     enter()
-    if file_size:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (file_size, file_size))
+    if heritage.file_size:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (heritage.file_size, heritage.file_size))
+    if heritage.open_files:
+        resource.setrlimit(resource.RLIMIT_NOFILE, heritage.open_files)
     with suppress(PermissionError):  # whom a service manager started leads a session already
         os.setsid()
     os.execvp(command[0], list(command))  # noqa: S606 - the operator's own command, without a shell

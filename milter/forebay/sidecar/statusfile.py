@@ -74,6 +74,8 @@ def rows(said: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "limits", f"{said['limits']}: {said['memory'] >> 20} of {said['memory_limit'] >> 20} MiB"
     yield "claims", ", ".join(said["claims"])
     yield "set aside", f"{said['aside']}, and {said['withheld']} withheld"
+    if "store" in said:  # the sidecar may be of the version before
+        yield "store", said["store"]
     if said["fuse_blown_since"]:
         since = time.strftime("%Y-%m-%d %H:%M", time.localtime(said["fuse_blown_since"]))
         yield "fuse", f"blown since {since}: nothing is moved; forebay sidecar --reset-fuse when the router is well"

@@ -55,6 +55,12 @@ class Worker:
         """The one message that it holds, or None for none or several."""
         return self.holdings[0].message if len(self.holdings) == 1 else None
 
+    @property
+    def lives(self) -> bool:
+        """Whether it lives still: a dead one is in the roster until its end is dealt with."""
+        found = state(self.process.pid)
+        return found is not None and found.started == self.process.started and not found.exiting
+
     def hold(self, holdings: list[Holding]) -> list[Message]:
         """Take down what it holds now; what it held before, and does not hold any more."""
         now = {each.message.identity: each for each in holdings}

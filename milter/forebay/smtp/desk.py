@@ -21,6 +21,7 @@ from forebay.records import Record, RecordedFinding, Records
 if TYPE_CHECKING:
     from forebay.config import Config
     from forebay.judge.fingerprints import Matcher
+    from forebay.message.envelope import Envelope
     from forebay.smtp.session import Session
 
 
@@ -46,9 +47,9 @@ class Desk:
         """Take the latest snapshot of the fingerprints."""
         self.matcher.renew(fingerprints.read(self._state))
 
-    def compare(self, session: Session, verdict: Verdict) -> Verdict:
+    def compare(self, session: Session, envelope: Envelope, verdict: Verdict) -> Verdict:
         """The verdict, more severe where the message is like one that killed a router."""
-        verdict, session.matched = self.matcher.match(verdict, session.fields, session.envelope, session.body)
+        verdict, session.matched = self.matcher.match(verdict, session.fields, envelope, session.body)
         return verdict if verdict.action not in _HELD else self._released(session, verdict)
 
     def _released(self, session: Session, verdict: Verdict) -> Verdict:

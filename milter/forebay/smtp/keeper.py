@@ -102,7 +102,12 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         path = self.path.partition("?")[0]
         if path == "/metrics":
-            body, kind = metrics.render(str(self.server.runtime / "metrics"), self.headers.get("Accept", ""))
+            try:
+                body, kind = metrics.render(str(self.server.runtime / "metrics"), self.headers.get("Accept", ""))
+            except metrics.UNREADABLE:
+                logging.getLogger(LOGGER).exception("a scrape could not be answered")
+                self._reply(HTTPStatus.INTERNAL_SERVER_ERROR, "text/plain", b"the files of metrics cannot be read\n")
+                return
             self._reply(HTTPStatus.OK, kind, body)
         elif path == "/healthz":
             status = statusfile.read(self.server.runtime) or {}

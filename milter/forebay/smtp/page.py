@@ -25,6 +25,8 @@ _SESSIONS: Final = struct.Struct("=I")
 _HEAD_SIZE: Final = 64
 _ENTRY_SIZE: Final = 128
 _SLOT_SIZE: Final = _HEAD_SIZE + ENTRIES * _ENTRY_SIZE
+_STEP: Final = _SLOT_SIZE // _SESSIONS.size
+_USED: Final = SLOTS * _STEP  # behind the slots: up to which of them any was ever used
 
 
 def padded(validator: str) -> bytes:
@@ -47,16 +49,18 @@ class Page:
     """All slots."""
 
     def __init__(self) -> None:
-        self._bytes = mmap.mmap(-1, SLOTS * _SLOT_SIZE)
+        self._bytes = mmap.mmap(-1, SLOTS * _SLOT_SIZE + _SESSIONS.size)
         self._numbers = memoryview(self._bytes).cast("I")
 
     def slot(self, number: int) -> Slot:
-        """The slot of that number."""
+        """The slot of that number. The supervisor asks for each before its worker does, and takes the lowest free."""
+        if number >= self._numbers[_USED]:
+            self._numbers[_USED] = number + 1
         return Slot(self._bytes, number * _SLOT_SIZE)
 
     def sessions(self) -> int:
         """The sessions of all workers together."""
-        return sum(self._numbers[1 :: _SLOT_SIZE // 4])  # the second number of each slot's head
+        return sum(self._numbers[1 : self._numbers[_USED] * _STEP : _STEP])  # the second number of each slot's head
 
 
 class Slot:
@@ -89,6 +93,11 @@ class Slot:
         name = record.validator.encode()[:_NAME_SIZE]
         state = _INSIDE if name else _OWN
         _ENTRY.pack_into(self._bytes, where, state, record.thread, record.digest, name, record.started, record.cpu)
+
+    def begin_entry(self, index: int, thread: int, started: int) -> None:
+        """Note that a message begins to be judged."""
+        where = self._offset + _HEAD_SIZE + index * _ENTRY_SIZE
+        _ENTRY.pack_into(self._bytes, where, _OWN, thread, b"", b"", started, 0)
 
     def write_digest(self, index: int, digest: bytes) -> None:
         """Note the header that is being judged."""

@@ -139,7 +139,6 @@ class Callbacks:
         library.set_eoh_callback(self._guarded(self.end_of_header, "end of header"))
         library.set_body_callback(self._guarded(self.body, "body"))
         library.set_eom_callback(self._guarded(self.end_of_message, "end of message"))
-        library.set_abort_callback(self._guarded(self.abort, "abort"))
         library.set_close_callback(self.close)
         library.register("forebay", negotiate=self.negotiate)
 
@@ -168,7 +167,8 @@ class Callbacks:
         wanted = _DECLINED | milter.P_NR_HDR | milter.P_HDR_LEADSPC
         wanted |= 0 if session.refused else milter.P_NR_MAIL
         wanted |= 0 if judge.reject_at_rcpt else milter.P_NR_RCPT
-        wanted |= milter.P_SKIP | milter.P_NR_EOH if judge.needs_body else milter.P_NOBODY
+        # Where the verdict waits for the body, the end of the header tells nothing.
+        wanted |= milter.P_SKIP | milter.P_NOEOH | milter.P_NR_EOH if judge.needs_body else milter.P_NOBODY
         granted = steps & wanted
         session.noreply_mail = _noreply(granted & milter.P_NR_MAIL)
         session.noreply_rcpt = _noreply(granted & milter.P_NR_RCPT)
@@ -181,7 +181,7 @@ class Callbacks:
             for stage, macros in (
                 (milter.M_ENVFROM, MAIL_MACROS),
                 (milter.M_ENVRCPT, "i"),
-                (milter.M_EOH, "i"),
+                (milter.M_EOH, "i"),  # Postfix sends them with each field too
                 (milter.M_EOM, "i v"),
             ):
                 ctx.setsymlist(stage, macros)  # a str: pymilter's own class passes bytes, and loses everything
@@ -192,7 +192,7 @@ class Callbacks:
         if session.refused:
             ctx.setreply(*BUSY)
             return int(milter.TEMPFAIL)
-        session.smtputf8 = any(each.upper() == b"SMTPUTF8" for each in parameters)
+        session.smtputf8 = b"SMTPUTF8" in map(bytes.upper, parameters)
         session.client = _client(ctx)
         session.authenticated = bool(_macro(ctx, "{auth_authen}") or _macro(ctx, "{auth_type}"))
         return session.noreply_mail
@@ -215,10 +215,12 @@ class Callbacks:
                 if name.lower() == self._tag and len(session.late_tags) < _MOST_TAGS:
                     session.late_tags.append(value)
             else:
-                raw = name.encode("utf-8", "surrogateescape")
-                session.fields.append((raw, value if session.leading_blank else b" " + value))
-                session.size += len(raw) + len(value) + 2
-                session.is_full = session.size > self._most_bytes or len(session.fields) > self._most_fields
+                raw = name.encode()  # pymilter has decoded it
+                fields = session.fields
+                fields.append((raw, value if session.leading_blank else b" " + value))
+                session.size = size = session.size + len(raw) + len(value) + 2
+                if size > self._most_bytes or len(fields) > self._most_fields:
+                    session.is_full = True
             return session.noreply_header  # type: ignore[no-any-return]  # noqa: TRY300 - no types; a hot path
         except BaseException:  # noqa: BLE001 - the C code has no use for it
             self._host.failed("header")
@@ -245,13 +247,9 @@ class Callbacks:
         if session.verdict is None:
             self._decide(ctx, session)
         status = self._answer(ctx, session, final=True)
-        session.begin_message(b"<>")
+        session.verdict = session.record = None  # what is left is forgotten at the next MAIL
+        session.late_tags = []
         return status
-
-    def abort(self, _: Context, session: Session) -> int:
-        """The message ends here, or was refused; the connection may go on."""
-        session.begin_message(b"<>")
-        return int(milter.CONTINUE)
 
     def close(self, ctx: Context) -> int:
         """The connection ends."""
@@ -273,8 +271,10 @@ class Callbacks:
         self._host.judged(session, verdict, time.perf_counter() - started)
         if verdict.action is Action.QUARANTINE and session.may_hold:
             session.record = self._host.announce(session, verdict)
-        tag = self._tag.encode()
-        session.late_tags = [value for name, value in session.fields if name.lower() == tag] + session.late_tags
+        if session.may_tag:
+            tag, size = self._tag.encode(), len(self._tag)
+            found = [value for name, value in session.fields if len(name) == size and name.lower() == tag]
+            session.late_tags = found + session.late_tags
         session.fields = []
         session.body = b""
         session.verdict = verdict

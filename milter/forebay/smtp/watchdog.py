@@ -91,7 +91,7 @@ class Watchdog:
         self._mine.work = work
         self._busy[id(work)] = work
         if index >= 0:
-            self._slot.write_entry(index, work.record(0))
+            self._slot.begin_entry(index, work.thread, work.started)
 
     def end(self) -> None:
         """Judging is over."""

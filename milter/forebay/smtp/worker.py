@@ -114,8 +114,7 @@ class Worker:
         with self._lock:
             self._sessions += 1
             self._slot.write_sessions(self._sessions)
-        self._metrics.sessions.inc()
-        self._metrics.connections.set(self._sessions)
+        self._metrics.opened(self._sessions)
         if self._page.sessions() <= self._settings.max_connections:
             return True
         self._metrics.connections_refused.inc()
@@ -126,14 +125,15 @@ class Worker:
         with self._lock:
             self._sessions -= 1
             self._slot.write_sessions(self._sessions)
-        self._metrics.connections.set(self._sessions)
+        self._metrics.closed(self._sessions)
 
     def verdict(self, session: Session) -> Verdict:
         """Judge what the session has collected."""
         self._watchdog.begin(session.fields)
         try:
-            verdict = self.judge.judge(session.fields, session.envelope, session.body)
-            return self._desk.compare(session, verdict)
+            envelope = session.envelope
+            verdict = self.judge.judge(session.fields, envelope, session.body)
+            return self._desk.compare(session, envelope, verdict)
         finally:
             self._watchdog.end()
 
@@ -152,9 +152,7 @@ class Worker:
     def judged(self, session: Session, verdict: Verdict, seconds: float) -> None:
         """Count a verdict, and write down one that is not plain acceptance."""
         metrics = self._metrics
-        metrics.messages[verdict.action].inc()
-        metrics.verdict_seconds.observe(seconds)
-        metrics.header_bytes.observe(session.size)
+        metrics.judged(verdict.action, seconds, session.size)
         if not verdict.findings and not verdict.errors and not session.matched:
             return
         if verdict.would is not verdict.action:

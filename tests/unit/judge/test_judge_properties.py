@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from forebay.api import QUARANTINE, Diagnosis
 from forebay.config import Config, Policy
+from forebay.judge.plan import HEADER_MEASURES
 from forebay.judge.quick import ADDRESS_UNITS, BYTES_PER_LINE, RECOGNISED_AT_MOST
 from forebay.message import lines, measures, presence, rfc2047, rfc5321
 from forebay.message.field import Field
@@ -174,7 +175,7 @@ LARGEST: Final = (
     (b"date", B8.join((b"", b"Wed,", b"31", b"Dec", b"2025", b"10:00:00", b"+0000", b"(" + b"x" * 64 + b")"))),
     (b"received", COMMENTS + b"; Mon, 3 Nov 2025 10:00:00 +0000 (UTC)"),
     (b"message-id", b" <" + b"a" * 146 + b"@b>"),
-    (b"references", b" <a@b>" * 20),
+    (b"references", b" <a@b>" * 100),
     (b"content-type", b' multipart/x; boundary="' + b"=?" * 35 + b'"; charset=a; format=a; delsp=a; name=a; type=a; '
      b'protocol=a; micalg=a; report-type="' + b"x" * 70 + b'"'),
     (b"content-disposition", b' attachment; filename="' + b"a" * 71 + b'"'),
@@ -272,3 +273,26 @@ def test_a_usual_header_lacks_nothing(drawn: list[bytes], data: st.DataObject) -
         assert -1 <= defect.field_index < len(columns)
     for peak in measures.measure(columns, given_values).peaks.values():
         assert peak.measure in MEASURES
+
+
+SMALL = dict.fromkeys(HEADER_MEASURES, 6) | {"header-bytes": 60, "author-field-bytes": 12, "field-bytes": 15}
+
+
+@few(200)
+@given(
+    st.lists(st.sampled_from([*NAMES, b"received", b"dkim-signature", b"", b"a b", b"\xe9"]), max_size=12), st.data()
+)
+def test_a_header_of_usual_measures_exceeds_nothing(columns: list[bytes], data: st.DataObject) -> None:
+    """The quick look at names and sizes errs on the side of measuring."""
+    sizes = [data.draw(st.integers(0, 20)) for _ in columns]
+    given_values = [b"x" * size for size in sizes]
+    diagnosis = measures.measure(columns, given_values, SMALL)
+    if measures.usual(columns, given_values, SMALL):
+        assert diagnosis.defects == []
+        assert all(peak.value <= SMALL[measure] for measure, peak in diagnosis.peaks.items())
+
+
+def test_an_ordinary_header_has_usual_measures() -> None:
+    """Else the quick look is worth nothing."""
+    assert measures.usual([b"from", b"to", b"subject"], [b" a@b", b" c@d", b" hello"], SMALL)
+    assert not measures.usual([b"from"] * 7, [b""] * 7, SMALL)

@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import socket
+import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -68,6 +69,28 @@ def test_openmetrics_is_served_to_who_asks(service: MilterService) -> None:
     code, kind, text = get(service, "/metrics", Accept="application/openmetrics-text; version=1.0.0")
     assert (code, kind.partition(";")[0]) == (200, "application/openmetrics-text")
     assert text.endswith("# EOF\n")
+
+
+def test_a_file_that_a_worker_is_just_making_is_waited_for(service: MilterService) -> None:
+    """Its maker may not go on for some time on a busy machine: the page comes when it is whole."""
+    half = service.folder / "run/metrics/counter_making.db"
+    half.touch()
+    maker = threading.Timer(0.3, half.unlink)
+    maker.start()
+    code, _, text = get(service, "/metrics")
+    maker.join()
+    assert code == http.HTTPStatus.OK
+    assert metrics.MESSAGES.name in text
+
+
+def test_a_page_that_cannot_be_made_is_told_in_the_log(service: MilterService) -> None:
+    """The scrape fails with a 500, and the log says why."""
+    broken = service.folder / "run/metrics/counter_broken.db"
+    broken.touch()
+    assert get(service, "/metrics")[0] == http.HTTPStatus.INTERNAL_SERVER_ERROR
+    broken.unlink()
+    assert "a scrape could not be answered" in service.log()
+    assert get(service, "/metrics")[0] == http.HTTPStatus.OK
 
 
 def test_health_is_a_status_for_machines(service: MilterService) -> None:
