@@ -284,9 +284,12 @@ class Cases:
         return True
 
     def knows(self, message: Message) -> bool:
-        """Whether this message was struck, or set aside: nobody has to be told that it is nowhere."""
+        """Whether this message was struck, withheld or set aside: nobody has to be told that it is nowhere."""
+        identity = message.identity
         try:
-            return self._journal.record(message.identity) is not None
+            return self._journal.record(identity) is not None or any(
+                each.identity == identity for each in self._journal.withheld()
+            )
         except JournalError:
             return False
 
