@@ -37,7 +37,7 @@ class Site:
         self.root, self.style = root, style
         self.office = root / "spool"
         self.zmailer = style in {"old", "new"}
-        self.queue = self.office / "router" if self.zmailer else self.office
+        self.queue = self.router_directory = self.office / "router" if self.zmailer else self.office
         folders = ["state", "run", "tmp", *(["router", "queue", "transport", "public"] if self.zmailer else [])]
         self.office.mkdir()
         for each in folders:
@@ -59,7 +59,7 @@ class Site:
     @property
     def command(self) -> list[str]:
         """The router's command line."""
-        word = "{}" if self.style == "single" else str(self.queue)
+        word = "{}" if self.style == "single" else str(self.router_directory)
         options = ["--style", self.style, "--workers", str(self.workers), *self.router_options]
         return [sys.executable, str(ROUTER), *options, word, str(self.delivered_file)]
 

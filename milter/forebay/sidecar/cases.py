@@ -283,13 +283,15 @@ class Cases:
         self._move()
         return True
 
-    def state(self, message: Message) -> str:
-        """What has become of a message that was struck (see Record); nothing for any other, or without a journal."""
+    def knows(self, message: Message) -> bool:
+        """Whether this message was struck, withheld or set aside: nobody has to be told that it is nowhere."""
+        identity = message.identity
         try:
-            record = self._journal.record(message.identity)
+            return self._journal.record(identity) is not None or any(
+                each.identity == identity for each in self._journal.withheld()
+            )
         except JournalError:
-            return ""
-        return record.state if record else ""
+            return False
 
     def held(self) -> tuple[int, int, int]:
         """Messages set aside, their bytes, and messages withheld; zeros while the journal cannot be read."""

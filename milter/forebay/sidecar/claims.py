@@ -64,7 +64,7 @@ class Claims:
         return found or logged
 
     def left_by(self, worker: Worker) -> list[Holding]:
-        """What a worker that has ended did not finish."""
+        """What a worker that has ended did not finish; its `holdings` are from then on all that it had."""
         told = [worker.launched] if worker.launched else self._claim(worker.process)
         found = told or []
         is_another = (now := state(worker.process.pid)) is not None and now.started != worker.process.started
@@ -72,21 +72,28 @@ class Claims:
             found = self._named_by(worker.process)
         if not found and worker.order and len(worker.holdings) == 1:
             found = worker.holdings  # it was looked at before we ended it
-        if told is None and not found and not is_another:  # a pid that is another's may have other records by now
-            found = self._logged(worker.process.pid)
+        moved: list[Holding] = []
+        if not found and not is_another:  # a pid that is another's may have other records by now
+            found = self._logged(worker.process.pid) if told is None else []
+            moved = self._moved(worker.process.pid, found)
         found = found or worker.holdings
-        worker.holdings = _all_of(found, self._had(worker.process.pid, is_another=is_another))
+        worker.holdings = [*found, *moved]
         return self._unfinished(worker.process.pid, found)
 
     def left_behind(self, stray: Process) -> tuple[list[Holding], list[Holding]]:
         """What a process did not finish that was gone before it became a worker, and all that it had."""
-        found = self._named_by(stray) or self._logged(stray.pid) or self._adapter.claim(stray) or []
-        had = _all_of(found, self._had(stray.pid))
-        return self._unfinished(stray.pid, found), had
+        if found := self._named_by(stray):
+            return self._unfinished(stray.pid, found), found
+        logged = self._logged(stray.pid)
+        moved = self._moved(stray.pid, logged)
+        found = logged or self._adapter.claim(stray) or []
+        return self._unfinished(stray.pid, found), [*found, *moved]
 
-    def _had(self, pid: int, *, is_another: bool = False) -> list[Holding]:
-        """What a process had open, also where it has been moved out of the queue meanwhile."""
-        return self._openlog.holdings(pid, anywhere=True) if self._openlog and not is_another else []
+    def _moved(self, pid: int, logged: list[Holding]) -> list[Holding]:
+        """What a process had open as well that has been moved out of the queue meanwhile."""
+        known = {each.message.identity for each in logged}
+        had = self._openlog.holdings(pid, anywhere=True) if self._openlog else []
+        return [each for each in had if each.message.identity not in known]
 
     def _unfinished(self, pid: int, found: list[Holding]) -> list[Holding]:
         """What of this is in the queue still."""
@@ -117,9 +124,3 @@ class Claims:
         if not self._is_sweeping:
             self._openlog.read()
         return self._openlog.holdings(pid, is_alive=is_alive)
-
-
-def _all_of(found: list[Holding], had: list[Holding]) -> list[Holding]:
-    """What was found, and what else a process had, each once."""
-    known = {each.message.identity for each in found}
-    return [*found, *(each for each in had if each.message.identity not in known)]

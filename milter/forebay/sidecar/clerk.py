@@ -4,7 +4,7 @@ One of them tells the store what the journal says (entries, strikes, fingerprint
 MTA holds and carries out what people ask for. They run as root, and are the user whom the store belongs to whenever they
 use that.
 
-    python -m forebay.sidecar.clerk [--config FILE]
+    python -m forebay.sidecar.clerk [--config FILE] [--beside PID]
 
 `forebay sidecar` starts it. It ends with the sidecar, however that ends; a second one waits until the first is gone.
 """
@@ -190,9 +190,11 @@ def go_on(
             rest(interval)
 
 
-def run(config: Config) -> int:
-    """Run both processes until SIGTERM or SIGINT, until the sidecar is gone, or until one of them ends."""
-    parent = os.getppid()
+def run(config: Config, parent: int) -> int:
+    """Run both processes until SIGTERM or SIGINT, until the sidecar is gone, or until one of them ends.
+
+    `parent` is the sidecar as it names itself: it may be gone before we can ask who it is.
+    """
     make_state(Path(config.milter.state), config.milter.user)
     over: list[int] = []
     for each in (signal.SIGTERM, signal.SIGINT):
@@ -263,6 +265,7 @@ def beside(path: str | None) -> Iterator[None]:
     """Run the clerk of this configuration beside the block, again and again with back-off, should it end."""
     over = threading.Event()
     command = (sys.executable, "-m", "forebay.sidecar.clerk", *(("--config", path) if path else ()))
+    command += ("--beside", str(os.getpid()))
     running: list[subprocess.Popen[bytes]] = []
 
     def keep() -> None:
@@ -289,11 +292,10 @@ def beside(path: str | None) -> Iterator[None]:
 
 def main() -> int:
     """Run it; the configuration is named as for every command."""
-    arguments = sys.argv[1:]
-    path = arguments[1] if arguments[:1] == ["--config"] and len(arguments) == 2 else None
-    config = configuration.load(path)
+    options = dict(zip(sys.argv[1::2], sys.argv[2::2], strict=False))
+    config = configuration.load(options.get("--config"))
     logs.set_up(config.log)
-    return run(config)
+    return run(config, int(options.get("--beside", os.getppid())))
 
 
 if __name__ == "__main__":

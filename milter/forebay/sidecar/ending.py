@@ -126,17 +126,17 @@ class Ending:
     def _act(
         self, verdict: Verdict, culprits: list[Holding], before: list[Holding], evidence: dict[str, object]
     ) -> None:
+        """`before` is all that it had, the culprits too. Nobody knows in which order it had opened what it had closed."""
         known = [each for each in culprits if each.confidence > Confidence.UNKNOWN]
         what = ", ".join(printable(each.message.path) for each in culprits) or "nothing"
         level = logging.WARNING if verdict in STRIKES else logging.INFO if known else logging.DEBUG
         _log.log(level, "worker %s ended: %s, holding %s", evidence["pid"], verdict.value, what)
         if verdict not in STRIKES and verdict is not Verdict.LOST:
             return
-        left = {each.message.identity for each in culprits}
-        gone = {self._cases.state(each.message) for each in before if each.message.identity not in left}
-        if known and gone & {"convicted", "aside"}:
-            return  # it had a killer as well that others have died of meanwhile: what it left has killed nobody
-        if len(known) == 1:
+        held = {each.message.identity for each in culprits}
+        if known and any(self._cases.knows(each.message) for each in before if each.message.identity not in held):
+            _log.info("worker %s had a message as well that is set aside by now: no other is to blame", evidence["pid"])
+        elif len(known) == 1:
             if verdict is Verdict.LOST:
                 self._cases.lose(known[0], evidence)
             else:
@@ -144,7 +144,7 @@ class Ending:
         elif known:
             self._meter.unattributed.inc()
             self._cases.suspect(known)
-        elif not any(gone):
+        elif not any(self._cases.knows(each.message) for each in before):
             self._meter.unattributed.inc()
             _log.warning("worker %s: nobody knows which message it held; nothing is moved", evidence["pid"])
 

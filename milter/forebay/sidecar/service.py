@@ -171,6 +171,7 @@ class Service:
         if server:
             server.close()
         self._listening.close()
+        self.spool.close()
         self._write_status("stopped")
         self.enforcement.close()
         self.journal.close()
