@@ -49,11 +49,13 @@ def test_a_bad_day(sites: Callable[..., Site], style: str) -> None:
     done, last, longest = 0, began, 0.0
     # Days are fast here, but mail comes one by one, and good mail as long as there is any other: where nothing but
     # killers of eight kinds is left, the fuse must blow.
-    while len(names) < GOOD or coming or waiting(site, queue) or len(set(site.delivered())) < len(names):
+    is_over = False
+    while not is_over or len(set(site.delivered())) < len(names):
         assert time.monotonic() - began < LIMIT, site.log()[-4000:]
         done, last, longest = progress(site, done, last, longest)
         is_first = len(names) < GOOD
-        if len(names) - done <= (BACKLOG if is_first else 0) and (is_first or coming or waiting(site, queue)):
+        is_over = not (is_first or coming or waiting(site, queue)) and len(site.entries("aside")) >= len(evil)
+        if len(names) - done <= (BACKLOG if is_first else 0) and not is_over:
             names.append(f"g{len(names)}")
             site.put(names[-1])
         if coming and len(names) % (GOOD // len(evil)) == 0 and len(waiting(site, queue)) <= BACKLOG:
