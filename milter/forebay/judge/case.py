@@ -29,12 +29,9 @@ MOST_SHARED = 32
 
 
 class Case:
-    """Field objects are made when first asked for, and shared: a message that is recognised has none.
+    """Field objects are made when first asked for, and shared: a message that is recognised has none."""
 
-    `read` is for the runner, to count the bytes that it had to look at closely.
-    """
-
-    __slots__ = ("_exemptions", "_findings", "_header", "_made", "_plan", "_profile", "envelope", "fields", "read")
+    __slots__ = ("_exemptions", "_findings", "_header", "_made", "_plan", "_profile", "envelope", "fields")
 
     def __init__(
         self, plan: Plan, exemptions: Exemptions, fields: Sequence[tuple[bytes, bytes]], envelope: Envelope
@@ -47,7 +44,6 @@ class Case:
         self._made: dict[int, Field] = {}
         self._header: Header | None = None
         self._profile = -1
-        self.read = 0
 
     def field(self, index: int) -> Field:
         """The field at this place."""
@@ -72,11 +68,6 @@ class Case:
         if worst is Action.REJECT:
             return True
         return worst is Action.QUARANTINE and bool(self._profile & HOLD)
-
-    @property
-    def is_refused(self) -> bool:
-        """Whether the message does not reach the router, by what was found so far."""
-        return self._findings.worst in {Action.QUARANTINE, Action.REJECT}
 
     @property
     def is_full(self) -> bool:

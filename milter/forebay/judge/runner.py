@@ -37,9 +37,6 @@ T = TypeVar("T")
 OURS = "forebay"
 """The name under which a failure of forebay's own scanners is reported."""
 
-ENOUGH = 8192
-"""Bytes of values that are read closely, if that suffices to keep the message from the router."""
-
 _SENDER, _RECIPIENT, _BODY = b"MAIL FROM", b"RCPT TO", b"body"
 
 
@@ -170,7 +167,7 @@ class Judge:
         plans = map(plan_of, names, repeat(other))
         for index, (plan, value) in enumerate(zip(plans, values, strict=False)):  # as many: strict takes time
             if plan is None:
-                if index in coded and not self._is_read_enough(case, index):
+                if index in coded:
                     self._look_at_encoded_words(case, index)
             elif len(value) > plan.quick or not plan.recognise(value):
                 self._look_closely(case, index, plan, recognised=False)
@@ -182,8 +179,6 @@ class Judge:
                 self._look_at_encoded_words(case, index)
 
     def _look_closely(self, case: Case, index: int, plan: FieldPlan, *, recognised: bool) -> None:
-        if self._is_read_enough(case, index):
-            return
         field = case.field(index)
         if plan.diagnose and not recognised:
             self._scan(case, field.name, index, plan.diagnose, field)
@@ -191,13 +186,6 @@ class Judge:
             self._look_at_encoded_words(case, index)
         for validator in plan.coded:
             self._ask(case, validator, field)
-
-    def _is_read_enough(self, case: Case, index: int) -> bool:
-        """Whether a field need not be read: much was read already, and the message is kept from the router anyway."""
-        if case.read >= ENOUGH and case.is_refused:
-            return True
-        case.read += len(case.fields[index][1])
-        return False
 
     def _look_at_encoded_words(self, case: Case, index: int) -> None:
         if self._plan.trusts_words and rfc2047.recognise(case.fields[index][1]):
