@@ -54,12 +54,16 @@ class Host:
 @contextmanager
 def host(
     name: str, root: Path, url: str = "", style: str = "new", *, router: bool = True, policy: str = TAG_ALL,
-    door: bool = False,
+    door: bool = False, own_unit: bool = False,
 ) -> Iterator[Host]:  # fmt: skip
-    """Run one until the end of the block. With a `door`, its router has a gate: the directory `door` in `root`."""
+    """Run one until the end of the block. With a `door`, its router has a gate: the directory `door` in `root`.
+
+    With `own_unit` the router is started beside the sidecar, which may be killed and started again (`wrap=False`).
+    """
     shared = f'{policy}\n[store]\nurl = "{url}"\nhost = "{name}"\n[fingerprints]\nadditions_per_hour = 0\n'
     with ExitStack() as stack:
         milter = stack.enter_context(milter_service(shared, milter='workers = 2\nsocket_mode = "0666"\n'))
+        stack.callback(_end, milter)
         root.mkdir()
         settings: dict[str, object] = {
             "store.host": name, "store.url": url, "sidecar.set_aside_max": 0, "fingerprints.additions_per_hour": 0,
@@ -73,8 +77,12 @@ def host(
         if door:
             (root / "door").mkdir()
             site.settings["router.input"] = [str(root / "door")]
+        if own_unit:
+            site.launch_router()
+            assert site.router
+            stack.callback(site.router.wait, 30)
         stack.callback(clean_up, root)
-        site.start(wrap=router)
+        site.start(wrap=router and not own_unit)
         stack.callback(_stop, site)
         desk = Desk(site.write_config(), dict(os.environ))
         _await_store(milter, site)
@@ -96,6 +104,13 @@ def _await_store(milter: MilterService, site: Site) -> None:
     while not keeps():
         assert time.monotonic() < until, (milter.log(), site.log(), site.status())
         time.sleep(0.1)
+
+
+def _end(milter: MilterService) -> None:
+    """End the milter that runs now, which may not be the one that was started first."""
+    if milter.process.poll() is None:
+        milter.process.terminate()
+        milter.process.wait(30)
 
 
 def _stop(site: Site) -> None:

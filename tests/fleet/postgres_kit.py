@@ -9,7 +9,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,7 +19,7 @@ from forebay.quickstart.debs import library_path, unpack
 from forebay.quickstart.ports import free_port
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 OWNER: Final = "nobody"
@@ -106,16 +106,18 @@ class Postgres:
 
 
 @contextmanager
-def postgres() -> Iterator[Postgres]:
-    """Run one until the end of the block."""
+def postgres(disk: Callable[[Path], AbstractContextManager[Path]] = nullcontext) -> Iterator[Postgres]:
+    """Run one until the end of the block; `disk` makes a place for it below a folder that is there."""
     folder = Path(tempfile.mkdtemp(prefix="forebay-pg-", dir="/tmp"))
-    server = Postgres(folder)
-    try:
+    folder.chmod(0o755)
+    with ExitStack() as stack:
+        stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        place = stack.enter_context(disk(folder / "disk"))
+        place.mkdir(exist_ok=True)
+        server = Postgres(place)
+        stack.callback(lambda: server.stop(signal.SIGQUIT))
         server.make()
         yield server
-    finally:
-        server.stop(signal.SIGQUIT)
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _programs() -> tuple[Path, dict[str, str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fleet.fleet_kit import DEADLINE, Host, host
@@ -13,7 +14,6 @@ from forebay.testing.message import Message
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from fleet.postgres_kit import Postgres
     from forebay.store.engine import Store
@@ -69,6 +69,35 @@ def test_what_was_released_passes_each_door_once(tmp_path: Path, server: Postgre
         for _ in range(2):
             put_before_the_gate(a, harmless)
         await_(lambda: a.site.delivered() == ["harmless"] and len(a.site.entries("aside")) == 2, a)
+
+
+def test_what_was_released_from_a_spool_passes_each_door_once(
+    tmp_path: Path, server: Postgres, fleet_store: Store
+) -> None:
+    """It killed twice and was published. Released, it goes through this host's milter and gate, and the next host's, once each."""
+    deadly = Killer("deadly", ONE.cc, "<b@example.com>", do="frail")
+    with (
+        host("a", tmp_path / "a", server.url, door=True) as a,
+        host("b", tmp_path / "b", server.url, router=False) as b,
+    ):
+        a.site.outage.touch()  # as long as this is there, its router dies of it
+        deadly.put(a.site)
+        await_(lambda: len(a.site.entries("aside")) == 1, a)
+        entry = a.site.entries("aside")[0]
+        held = message_of(Path(entry.aside))
+        for each in (a, b):
+            await_(lambda each=each: each.answer(held).action.word == "quarantine", each)  # type: ignore[misc]  # a default binds it
+        a.site.outage.unlink()
+        a.desk.ask("quarantine", "release", entry.id)
+        for each in (b, a):
+            await_(lambda each=each: each.answer(held).action.word == "tag", each)  # type: ignore[misc]  # a default binds it
+            assert f"released as entry {entry.id}" in each.milter.log()
+            assert each.answer(held).action.word == "quarantine"
+        await_(lambda: a.site.delivered() == ["deadly"], a)
+        for _ in range(2):
+            put_before_the_gate(a, deadly)
+        await_(lambda: a.site.delivered() == ["deadly"] * 2, a)
+        await_(lambda: [each.cause for each in a.site.entries("aside")] == ["gate"], a)
 
 
 def test_the_gate_and_the_spool_know_what_another_host_learned(

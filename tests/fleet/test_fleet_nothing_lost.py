@@ -5,118 +5,37 @@ from __future__ import annotations
 import os
 import random
 import signal
+import sqlite3
 import subprocess
-import threading
 import time
 from collections import Counter
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final
 
+import psutil  # type: ignore[import-untyped]  # has none
 import psycopg
 import sqlalchemy as sa
 
+from fleet.fleet_kit import host
+from fleet.killers_kit import killers
+from fleet.load_kit import Load, await_all, indexed, kill, restart
+from fleet.postgres_kit import postgres
 from forebay.store.engine import Store
-from forebay.store.schema import ENTRY
+from forebay.store.schema import ENTRY, STRIKE
 from forebay.testing import milter_service
-from forebay.testing.message import Message
-from forebay.testing.service import FOREBAY
-from mta.private_site import processes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterator
 
+    from fleet.fleet_kit import Host
     from fleet.postgres_kit import Postgres
-    from forebay.testing import MilterService
 
 LONG: Final = bool(os.environ.get("FOREBAY_TESTS_LONG"))
 NUMBER: Final = 2000 if LONG else 600
-SENDERS: Final = 4
-EVIL: Final = Message.parse(
-    b"From: jane@example.org\nTo: joe@@example.com\nDate: Tue, 25 Nov 2025 10:00:00 +0000\n"
-    b"Message-ID: <1@example.org>\nSubject: hello\n"
-)
-
-
-class Load:
-    """Messages that are to be quarantined, sent by several clients; `held` are the queue ids of those that were."""
-
-    def __init__(self, service: MilterService, number: int, pause: float = 0.0) -> None:
-        self.held: list[str] = []
-        self.slowest = 0.0
-        self.failed = 0
-        self._service = service
-        self._pause = pause
-        self._left = iter(range(number))
-        self._lock = threading.Lock()
-        self._threads = [threading.Thread(target=self._send) for _ in range(SENDERS)]
-
-    def __enter__(self) -> Self:
-        for each in self._threads:
-            each.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.join()
-
-    def join(self) -> None:
-        """Wait until all are sent."""
-        for each in self._threads:
-            each.join()
-
-    @property
-    def is_over(self) -> bool:
-        """Whether all are sent."""
-        return not any(each.is_alive() for each in self._threads)
-
-    def _send(self) -> None:
-        while True:
-            with self._lock:
-                number = next(self._left, None)
-            if number is None:
-                return
-            while not self._try(f"Q{number}"):
-                time.sleep(0.01)
-            time.sleep(self._pause)
-
-    def _try(self, queue_id: str) -> bool:
-        """Send one message, as an MTA would: when the connection breaks, the message is not held, and comes again."""
-        began = time.monotonic()
-        try:
-            with self._service.client() as client:
-                answer = client.send(EVIL, queue_id)
-        except (OSError, EOFError, ValueError, RuntimeError):
-            self.failed += 1
-            return False
-        if answer.is_cut or answer.action.word != "quarantine":
-            self.failed += 1
-            return False
-        self.slowest = max(self.slowest, time.monotonic() - began)
-        self.held.append(queue_id)
-        return True
-
-
-def indexed(store: Store) -> Counter[str]:
-    """How often each queue id is in the index."""
-    with store.read() as db:
-        return Counter(db.execute(sa.select(ENTRY.c.place)).scalars())
-
-
-def await_all(store: Store, load: Load, told: Callable[[], str]) -> Counter[str]:
-    """Wait until every message that was held is in the index."""
-    until = time.monotonic() + 90
-    while not set(load.held) <= set(found := indexed(store)):
-        assert time.monotonic() < until, (len(load.held), len(found), told()[-3000:])
-        time.sleep(0.1)
-    return found
-
-
-def kill(service: MilterService, kind: str, chance: random.Random) -> None:
-    """SIGKILL for one of the milter's children."""
-    running = processes(service, kind)
-    if running:
-        with suppress(ProcessLookupError):
-            os.kill(chance.choice(running).pid, signal.SIGKILL)
+DEADLY: Final = 40 if LONG else 3
+"""Messages that kill the router while the others are quarantined by the milter."""
+DISK: Final = "96m"
 
 
 def test_quarantines_under_load_survive_every_kill() -> None:
@@ -131,7 +50,7 @@ def test_quarantines_under_load_survive_every_kill() -> None:
                 kill(service, chance.choice(["worker", "worker", "keeper"]), chance)
                 if supervisor_kills and len(load.held) > NUMBER / 3 * (3 - supervisor_kills):
                     supervisor_kills -= 1
-                    _restart(service)
+                    restart(service)
         found = await_all(store, load, service.log)
         assert len(load.held) == len(set(load.held)) == NUMBER
         print(f"{NUMBER} held, {load.failed} cut and sent again, {sum(found.values())} entries")
@@ -141,23 +60,6 @@ def test_quarantines_under_load_survive_every_kill() -> None:
         assert len(ids) == sum(found.values())
         service.process.terminate()
         service.process.wait(30)
-
-
-def _restart(service: MilterService) -> None:
-    """Kill the supervisor, and start another one in its place, as a service manager does."""
-    old = service.process
-    old.kill()
-    old.wait()
-    with (service.folder / "log").open("ab") as log:
-        command = (*FOREBAY, "milter", "--config", str(service.config))
-        until = time.monotonic() + 30
-        while True:
-            new = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
-            time.sleep(1.0)
-            if new.poll() is None:
-                break
-            assert time.monotonic() < until
-    object.__setattr__(service, "process", new)
 
 
 def test_mail_never_waits_for_postgresql(server: Postgres, fleet_store: Store) -> None:
@@ -203,3 +105,99 @@ def test_a_full_database_loses_nothing(server: Postgres, fleet_store: Store) -> 
         db.execute("DROP TRIGGER full_disk ON entry; DROP FUNCTION full_disk()")
         assert set(await_all(fleet_store, load, service.log).values()) == {1}
         assert "No space left on device" in service.log()
+
+
+def kill_sidecar(one: Host) -> None:
+    """SIGKILL for the guard, and a new one beside the router, which goes on; its clerk ends by itself."""
+    one.site.stop(signal.SIGKILL)
+    one.site.start(wrap=False)
+
+
+def kill_clerk(one: Host) -> None:
+    """SIGKILL for one of the two processes that keep the store for the sidecar."""
+    found = []
+    for each in psutil.Process().children(recursive=True):
+        with suppress(psutil.Error):
+            found += [each] if "forebay.sidecar.clerk" in each.cmdline() else []
+    for each in found[:1]:
+        with suppress(psutil.Error):
+            each.kill()
+
+
+def test_both_halves_survive_every_kill(tmp_path: Path) -> None:
+    """While mail is quarantined and routers die, everybody is killed at random: what is held and what lies aside is indexed."""
+    chance = random.Random(6)
+    with host("a", tmp_path / "a", policy="", own_unit=True) as one:
+        waiting = killers(DEADLY, in_envelope=False)
+        ends = {
+            "worker": lambda: kill(one.milter, "worker", chance), "keeper": lambda: kill(one.milter, "keeper", chance),
+            "supervisor": lambda: restart(one.milter), "sidecar": lambda: kill_sidecar(one), "clerk": lambda: kill_clerk(one),
+        }  # fmt: skip
+        killed: Counter[str] = Counter()
+        with Load(one.milter, NUMBER // 2 if not LONG else NUMBER, pause=0.1) as load:
+            while not load.is_over or waiting or set(killed) != set(ends):
+                for each in [waiting.pop() for _ in range(min(len(waiting), 2))]:
+                    each.put(one.site)
+                time.sleep(chance.uniform(0.1, 0.5))
+                # Each kind once, then at random; a supervisor and a sidecar take seconds to start.
+                what = next(iter(set(ends) - set(killed)), None) or chance.choices([*ends], [6, 4, 1, 1, 3])[0]
+                ends[what]()
+                killed[what] += 1
+        one.site.wait(lambda: len(one.site.entries("aside")) == DEADLY)
+        aside = sorted(each.id for each in one.site.entries("aside"))
+        store = Store(f"sqlite:///{one.milter.folder}/state/store.db")
+        found = await_all(store, load, one.milter.log)
+        one.site.wait(
+            lambda: sorted(each["id"] for each in one.desk.entries("--kind", "spool", "--limit", "1000")) == aside
+        )
+        with store.read() as db:
+            of_mta = db.execute(sa.select(ENTRY.c.place).where(ENTRY.c.kind == "mta-hold")).scalars().all()
+            told = db.execute(sa.select(sa.func.count()).select_from(STRIKE)).scalar()
+        store.close()
+        print(f"{len(load.held)} held, {load.failed} cut and sent again, {len(aside)} aside, killed: {dict(killed)}")
+        assert set(load.held) <= set(of_mta) <= set(found)
+        assert len(of_mta) <= len(load.held) + load.failed
+        with sqlite3.connect(one.site.root / "state-sidecar/journal.db") as journal:
+            assert journal.execute("SELECT count(*) FROM strike").fetchone()[0] == told
+
+
+@contextmanager
+def small_disk(folder: Path) -> Iterator[Path]:
+    """A file system that is full soon."""
+    folder.mkdir()
+    subprocess.run(("mount", "-t", "tmpfs", "-o", f"size={DISK},mode=0755", "tmpfs", str(folder)), check=True)
+    try:
+        yield folder
+    finally:
+        subprocess.run(("umount", "--lazy", str(folder)), check=True)
+
+
+def fill(folder: Path) -> Path:
+    """Leave no byte free; the file that has them."""
+    path = folder / "filling"
+    with path.open("wb", buffering=0) as file, suppress(OSError):
+        while True:
+            file.write(bytes(1 << 16))
+    return path
+
+
+def test_a_database_whose_disk_is_really_full_loses_nothing() -> None:
+    """Its server dies of it or refuses, as it likes; mail does not notice, and all is there when there is room again."""
+    with postgres(small_disk) as server:
+        store = Store(server.url, migrate=True)
+        store.open()
+        config = f'[store]\nurl = "{server.url}"\nhost = "a"\n'
+        with milter_service(config, milter="workers = 2\n") as service:
+            filling = fill(server.folder)
+            with Load(service, NUMBER) as load:
+                load.join()
+            assert (len(load.held), load.failed) == (NUMBER, 0)
+            left = len(list(Path(service.folder, "state/records/new").iterdir()))
+            filling.unlink()
+            server.stop(signal.SIGQUIT)  # if it still lives
+            server.start()
+            found = await_all(store, load, service.log)
+            print(f"{left} of {NUMBER} records waited as files; slowest answer {1000 * load.slowest:.0f} ms")
+            assert left > 0
+            assert set(found.values()) == {1}
+        store.close()

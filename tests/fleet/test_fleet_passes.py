@@ -11,6 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from forebay.records import new_id
+from forebay.sidecar.journal import Journal
 from forebay.store import changes, engine, fingerprints, migrate, passes
 from forebay.store.engine import Store, StoreVersionError
 from forebay.store.follow import follower
@@ -111,3 +112,29 @@ def test_a_pass_is_of_a_known_form_and_expires(any_store: Store) -> None:
     with any_store.write() as db:
         passes.forget(db, now + passes.LIFE + 60)
         assert db.execute(sa.select(PASS)).first() is None
+
+
+def test_what_is_let_go_is_told_from_the_journal_as_long_as_it_counts(tmp_path: Path) -> None:
+    """A release that is asked for, or was made lately, of a message that can be known again; a refused or old one is not."""
+    journal, now = Journal(tmp_path), 1_000_000.0
+    made = [("asked", "aside", b"1"), ("made", "released", b"2"), ("old", "released", b"3"), ("blank", "aside", None),
+            ("refused", "aside", b"4")]  # fmt: skip
+    with journal.change() as db:
+        for entry, state, exact in made:
+            db.execute(
+                "INSERT INTO entry VALUES (?, ?, '', '', '', ?, '', '', 0, 0, '', ?, NULL)",
+                (entry, entry.encode(), state, exact),
+            )
+        for entry, at in (("made", now - 5), ("old", now - 60)):
+            db.execute("INSERT INTO pass VALUES (?, ?, ?)", (entry.encode(), entry, at))
+        db.execute("INSERT INTO pass VALUES (x'00', 'of an MTA', ?)", (now - 1,))
+        for entry, kind, outcome in (
+            ("asked", "release", ""), ("blank", "release", ""), ("refused", "release", "it is gone"),
+            ("refused", "delete", ""), ("", "reset", ""),
+        ):  # fmt: skip
+            db.execute(
+                "INSERT INTO request (kind, entry, person, at, outcome) VALUES (?, ?, 'ann', ?, ?)",
+                (kind, entry, now - 2, outcome),
+            )
+    assert journal.let_go(now - 30) == [("made", now - 5, b"2"), ("asked", now - 2, b"1")]
+    journal.close()

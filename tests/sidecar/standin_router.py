@@ -60,7 +60,7 @@ def act(what: bytes, how: bytes, data: bytes) -> int:
             pass
     elif what == b"sleep" or (what == b"dns" and dns_is_out()):
         time.sleep(float(how or 3600))
-    elif what == b"crash":
+    elif what == b"crash" or (what == b"frail" and dns_is_out()):
         os.kill(os.getpid(), signal.SIGSEGV)
     elif what == b"abort":
         os.abort()

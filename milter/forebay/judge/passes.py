@@ -1,7 +1,8 @@
 """Passes: what a person has released is let through once by every door of this host that would hold it again.
 
-A released message may meet the gate of a router here, and milter and gate of the next host; the milter here it meets no
-more (Postfix and Sendmail show it no message that they have let go). The store names what was released: the entry, its
+A released message may meet the gate of a router here, and milter and gate of the next host. The milter here it meets no
+more if the MTA has held it (Postfix and Sendmail show it no message that they have let go), but it may if it comes from
+a router's spool and is sent on by way of this MTA. The store names what was released: the entry, its
 host, and the exact fingerprint that the host's own record has of it. Each host lays out an empty file for each door;
 whoever takes it renames it, which only one can. Nothing in a message is a pass.
 """
@@ -36,12 +37,12 @@ def take(state: Path, door: str, digest: bytes | None) -> str:
 def renew(state: Path, released: Iterable[tuple[str, str, bool]]) -> None:
     """Lay out what is not there yet of these, and remove the rest. Raises OSError.
 
-    `released` are exact fingerprints and entries, and whether this host has released them itself.
+    `released` are exact fingerprints and entries, and whether the milter of this host meets them no more.
     """
     folder = state / DIRECTORY
     wanted = {
-        f"{exact}.{entry}.{door}" for exact, entry, is_own in released
-        for door in ((SPOOL,) if is_own else (SMTP, SPOOL))
+        f"{exact}.{entry}.{door}" for exact, entry, is_past_milter in released
+        for door in ((SPOOL,) if is_past_milter else (SMTP, SPOOL))
     }  # fmt: skip
     laid, used = _names(folder), _names(folder / _USED)  # in this order: what is taken meanwhile is seen in one of them
     for name in wanted - laid - used:

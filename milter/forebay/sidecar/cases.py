@@ -233,7 +233,7 @@ class Cases:
         return None if self._published and self._published.is_dropped(digest) else self._hot.get(digest)
 
     def is_released(self, message: Message, examined: Examined) -> bool:
-        """Whether a person has let it go: this very message, or out of an MTA's quarantine. Raises JournalError."""
+        """Whether a person has let it go: this very message, or one like it, once. Raises JournalError."""
         if self._journal.has_pass(message.identity):
             return True
         entry = self._published.released(examined) if self._published else ""

@@ -179,6 +179,17 @@ class Journal:
         """Whether this message was released by a person."""
         return bool(self._read("SELECT 1 FROM pass WHERE identity = ?", identity))
 
+    def let_go(self, since: float) -> list[tuple[str, float, bytes]]:
+        """What people have let go since then, or ask to: entry, when, and its exact fingerprint, where it has one."""
+        query = (
+            "SELECT entry.id, pass.at, entry.exact FROM pass JOIN entry ON entry.id = pass.entry "
+            "WHERE pass.at > ? AND entry.exact IS NOT NULL UNION "
+            "SELECT entry.id, request.at, entry.exact FROM request JOIN entry ON entry.id = request.entry "
+            "WHERE request.kind = 'release' AND request.outcome = '' AND request.at > ? "
+            "AND entry.state = 'aside' AND entry.exact IS NOT NULL ORDER BY 2"
+        )
+        return [(str(entry), float(at), bytes(exact)) for entry, at, exact in self._read(query, since, since)]
+
     def requests(self) -> list[Request]:
         """What was asked for and has no outcome yet."""
         return [Request(*row) for row in self._read("SELECT id, kind, entry, person FROM request WHERE outcome = ''")]

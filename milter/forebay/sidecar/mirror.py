@@ -1,4 +1,5 @@
-"""What the journal says, told to the store: entries of the spool's quarantine, strikes, fingerprints of the convicted.
+"""What the journal says, told to the store: entries of the spool's quarantine, strikes, fingerprints of the convicted,
+passes of the released.
 
 The journal is right, the store follows it: whatever was missed while the store was away is told when it is back.
 """
@@ -20,7 +21,7 @@ from forebay.logs import LOGGER, printable
 from forebay.message.split import split
 from forebay.records import bounded
 from forebay.sidecar.journal import NAME
-from forebay.store import changes, fingerprints
+from forebay.store import changes, fingerprints, passes
 from forebay.store.engine import host_of
 from forebay.store.entries import Entry, pack_header
 from forebay.store.intake import shown_recipients
@@ -65,6 +66,7 @@ class Mirror:
         self._adapter = adapter
         self._as_user = as_user
         self._told: dict[str, str] = {}
+        self._let_go: set[str] = set()
         self._last_strike = -1
         self._changes = -1
 
@@ -76,6 +78,7 @@ class Mirror:
         new = [each for each in self._journal.entries() if self._told.get(each.id) != each.state]
         fresh = [each for each in new if each.id not in self._told]
         self._publish(fresh)  # first: this is what stops the next one
+        self._let_pass()
         details = {each.id: self._read(each) for each in fresh}
         with self._as_user(), self._store.write() as db:
             for each in new:
@@ -110,6 +113,21 @@ class Mirror:
                             "not published: %s %s: more than fingerprints.additions_per_hour (%d) within an hour",
                             kind, new.digest, section.additions_per_hour,
                         )  # fmt: skip
+
+    def _let_pass(self) -> None:
+        """Give a pass to what is released from the spool: it is still like a killer at the doors that come after.
+
+        A request is as good as the release: the guard carries it out up to a second later, and the pass is there first.
+        """
+        found = self._journal.let_go(time.time() - passes.LIFE)
+        new = [(entry, at, exact) for entry, at, exact in found if entry not in self._let_go]
+        if not new:
+            return
+        with self._as_user(), self._store.write() as db:
+            for entry, at, exact in new:
+                if not passes.is_given(db, entry):
+                    passes.give(db, entry, self._host, exact.hex(), at)
+        self._let_go |= {entry for entry, _, _ in new}
 
     def _tell(self, db: Connection, entry: Aside, detail: dict[str, Any] | None) -> None:
         state = STATES.get(entry.state, HELD)

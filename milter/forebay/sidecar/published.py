@@ -71,7 +71,7 @@ class Published:
         return digest in self._snapshot.dropped
 
     def released(self, examined: Examined) -> str:
-        """The entry as which a message like this was released from an MTA's quarantine, once; else nothing."""
+        """The entry as which a message like this was released from a quarantine, once; else nothing."""
         return passes.take(self._state, passes.SPOOL, examined.exact)
 
     def _has_too_many(self, exact: bytes, identity: bytes) -> bool:

@@ -119,7 +119,7 @@ PASS: Final = Table(
     Column("at", Float, nullable=False),
     Column("expires", Float, nullable=False),
 )  # fmt: skip
-"""Released from an MTA's quarantine: let through once by each door of each host that would hold it again."""
+"""Released from a quarantine: let through once by each door of each host that would hold it again."""
 
 AUDIT: Final = Table(
     "audit", METADATA,
