@@ -6,6 +6,7 @@ import json
 import os
 import sqlite3
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,8 +18,9 @@ from forebay.store import changes, entries, fingerprints, requests
 from forebay.store.engine import Store, StoreError, StoreVersionError
 from forebay.store.follow import follower
 from forebay.store.intake import Intake
-from forebay.store.schema import AUDIT, DETAIL, ENTRY, METADATA, STATES
-from unit.store.stores import AT, record
+from forebay.store.schema import AUDIT, DETAIL, ENTRY, FINGERPRINT, METADATA, NOTE, STATES
+from mta.quarantine_kit import Desk
+from unit.store.stores import AT, FINDING, record
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -262,6 +264,36 @@ def test_an_sqlite_store_of_a_newer_version_is_refused(tmp_path: Path) -> None:
         db.execute("UPDATE alembic_version SET version_num = '9999'")
     with pytest.raises(StoreVersionError, match="newer"):
         Store(f"sqlite:///{tmp_path}/store.db").open()
+
+
+def test_a_hostile_row_is_shown_and_harms_no_terminal(tmp_path: Path) -> None:
+    """Who can write the database writes what we would escape, and times that no calendar has: nothing of it is obeyed."""
+    evil = "\x1b]0;owned\x07\n\x9b2J"
+    store = Store(f"sqlite:///{tmp_path}/store.db")
+    taken(store, tmp_path / "records", made := record())
+    words = ("host", "client", "sender", "recipients", "place", "reason", "why", "confidence", "matched")
+    with store.write() as db:
+        db.execute(ENTRY.update().values(dict.fromkeys(words, evil) | {"at": 1e300, "changed": -1e300}))
+        findings = entries.pack_findings([replace(FINDING, id=evil, message=evil, field=evil.encode("latin-1"))])
+        db.execute(DETAIL.update().values(findings=findings, evidence=json.dumps({evil: evil})))
+        db.execute(NOTE.insert().values(entry=made.id, at=1e300, person=evil, text=evil))
+        db.execute(
+            FINGERPRINT.insert().values(
+                digest="a" + evil, kind=evil, state=evil, cause=evil, host=evil, person=evil, entry=evil, made=1e300,
+                expires=1e300, hits=0, last_hit=1e300, note=evil,
+            )
+        )  # fmt: skip
+    store.close()
+    config = tmp_path / "forebay.toml"
+    config.write_text(f'[store]\nurl = "sqlite:///{tmp_path}/store.db"\n')
+    desk = Desk(config, dict(os.environ))
+    asked = [("quarantine", verb, *more) for verb, *more in (["list"], ["list", "--json"], ["show"], ["digest"])]
+    asked += [("fingerprints", verb, *more) for verb, *more in (["list"], ["list", "--json"], ["show"], ["revoke"])]
+    for group, verb, *more in asked:
+        last = {"show": {"quarantine": made.id, "fingerprints": "a"}, "revoke": {"fingerprints": "a"}}.get(verb, {})
+        told = desk.ask(group, verb, *more, *filter(None, [last.get(group, "")]))
+        assert told
+        assert not set(told) & set("\x1b\x07\x9b"), (group, verb, told)
 
 
 def test_a_list_of_many_is_quick(any_store: Store) -> None:

@@ -115,7 +115,7 @@ def words(entry: Entry, detail: Detail, rfcs: Mapping[str, str], *, coloured: bo
         parts.append(table([(f"  {name}", _cut(str(value), 300)) for name, value in evidence.items()]))
     parts += [_header(detail)] if detail.header else []
     parts += (
-        ["\n".join(f"{shown_time(each.at)} {printable(each.person)}: {each.text}" for each in detail.notes)]
+        ["\n".join(f"{shown_time(each.at)} {printable(each.person)}: {printable(each.text)}" for each in detail.notes)]
         if detail.notes
         else []
     )
@@ -169,7 +169,7 @@ def _finding(found: RecordedFinding) -> Finding:
         action = Action[found.action.upper()]
     except KeyError:
         action = Action.ACCEPT
-    return Finding(found.id, found.field, found.field_index, found.start, found.end, found.message, action)
+    return Finding(printable(found.id), found.field, found.field_index, found.start, found.end, found.message, action)
 
 
 def _placed(found: RecordedFinding, source: Source) -> Finding:

@@ -119,7 +119,7 @@ def revoke(path: str | None, text: str, digests: tuple[str, ...]) -> None:
         with store.write() as db:
             found = known.get(db, word.lower())
             known.revoke(db, found.digest, asker.person, asker.origin, text)
-        click.echo(f"{found.digest}: revoked")
+        click.echo(printable(f"{found.digest}: revoked"))
 
 
 def _state(found: Fingerprint) -> str:

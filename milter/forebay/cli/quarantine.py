@@ -203,7 +203,6 @@ def _request_by_store(path: str | None, verb: str, ids: Sequence[str]) -> int:
     for number, entry in asked.items():
         outcome = outcomes.get(number)
         failed += outcome != requests.DONE
-        click.echo(
-            f"{entry.id}: {printable(outcome) if outcome else f'asked for; the sidecar of {entry.host} has not answered yet'}"
-        )
+        told = outcome or f"asked for; the sidecar of {entry.host} has not answered yet"
+        click.echo(printable(f"{entry.id}: {told}"))
     return failed

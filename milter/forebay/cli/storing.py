@@ -82,12 +82,18 @@ def moment(text: str | None) -> float | None:
 
 def shown_time(at: float) -> str:
     """A time as people here write it."""
-    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))
+    try:
+        return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))
+    except (ValueError, OverflowError, OSError):
+        return "?"  # a number that nobody of us has written
 
 
 def iso(at: float) -> str | None:
     """A time for JSON, or null for none."""
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at)) if at else None
+    try:
+        return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at)) if at else None
+    except (ValueError, OverflowError, OSError):
+        return None
 
 
 def _user() -> str:

@@ -190,8 +190,8 @@ class Mirror:
 
 def _is_known(db: Connection, new: fingerprints.New) -> bool:
     """Whether the store knows it from this very entry: a sidecar that starts anew must not make it live longer."""
-    known = [each for each in fingerprints.listed(db, everything=True) if each.digest == new.digest]
-    return bool(known) and known[0].entry == new.entry
+    known = fingerprints.of_digest(db, new.digest)
+    return known is not None and known.entry == new.entry
 
 
 def _evidence(text: str) -> dict[str, Any]:

@@ -77,7 +77,7 @@ def publish(db: Connection, new: New, expiry: float, most: int) -> bool:
     """
     now = time.time()
     by_person = new.person != FOREBAY
-    known = _get(db, new.digest)
+    known = of_digest(db, new.digest)
     if known and known.state == REVOKED and not by_person:
         return True
     if known is None and not by_person and most and _made_since(db, now - _HOUR) >= most:
@@ -111,7 +111,7 @@ def count_hits(db: Connection, hits: Sequence[Hit], suspend_after: int) -> None:
     """Count matches; suspend an exact fingerprint that hits good mail for too many recipients."""
     for digest in sorted({each.digest for each in hits}):
         mine = [each for each in hits if each.digest == digest]
-        known = _get(db, digest)
+        known = of_digest(db, digest)
         if known is None:
             continue
         latest = max(each.at for each in mine)
@@ -160,6 +160,12 @@ def get(db: Connection, beginning: str) -> Fingerprint:
     return Fingerprint(*rows[0])
 
 
+def of_digest(db: Connection, digest: str) -> Fingerprint | None:
+    """The fingerprint with this very digest, whatever its state."""
+    row = db.execute(sa.select(FINGERPRINT).where(FINGERPRINT.c.digest == digest)).first()
+    return Fingerprint(*row) if row else None
+
+
 def forget(db: Connection, before: float) -> None:
     """Remove those that expired before this time."""
     old = [row[0] for row in db.execute(sa.select(FINGERPRINT.c.digest).where(FINGERPRINT.c.expires < before))]
@@ -178,11 +184,6 @@ def _suspend(db: Connection, known: Fingerprint, hits: Iterable[Hit], suspend_af
         db.execute(FINGERPRINT.update().where(FINGERPRINT.c.digest == known.digest).values(state=SUSPENDED))
         text = f"it has matched good mail for more than {suspend_after} recipients"
         audit(db, FOREBAY, known.host, "suspend fingerprint", known.digest, text)
-
-
-def _get(db: Connection, digest: str) -> Fingerprint | None:
-    row = db.execute(sa.select(FINGERPRINT).where(FINGERPRINT.c.digest == digest)).first()
-    return Fingerprint(*row) if row else None
 
 
 def _made_since(db: Connection, since: float) -> int:
