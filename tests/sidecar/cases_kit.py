@@ -58,12 +58,12 @@ class Kit:
 
 def begin(
     root: Path, step: Callable[[str], None] = lambda _: None, fuse: int = 0, observe: bool = False,
-    examiner: Examiner | None = None,
+    examiner: Examiner | None = None, kind: type[Spool] = Spool,
 ) -> Kit:  # fmt: skip
     """Begin a life of the sidecar at this place."""
     (root / "spool").mkdir(exist_ok=True)
     (root / "state-sidecar").mkdir(exist_ok=True)
-    adapter = Spool(Site(spool=(str(root / "spool"),)))
+    adapter = kind(Site(spool=(str(root / "spool"),)))
     journal = Journal(root / "state-sidecar", step)
     directory = str(root / "spool" / "forebay-aside")
     aside = Aside(journal, adapter, directory, lambda _: None, step)

@@ -277,6 +277,10 @@ class Adapter:
             return
         move(target, self.place(original, status))
 
+    def remade(self, message: Message, original: str) -> bool:
+        """Whether this may be what the router has made of a message that was put back at `original`, by its place alone."""
+        return False
+
     def discard(self, message: Message, target: str, remove: Callable[[str], None]) -> None:
         """Remove for good what was set aside with this target; `remove(path)` is a durable unlink. Raises OSError."""
         remove(target)

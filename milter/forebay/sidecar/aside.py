@@ -87,6 +87,7 @@ class Aside:
         if place:
             story.set_aside(entry)
         else:
+            self._forget_evidence(entry)
             _log.warning("nothing to set aside: %s: %s is gone", entry.id, printable(entry.original))
         return True
 

@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Final
 from forebay.api.router import Message
 from forebay.logs import LOGGER, printable
 from forebay.sidecar import docket, story
-from forebay.sidecar.docket import add_strike, know, let_pass
+from forebay.sidecar.docket import add_strike, know
 from forebay.sidecar.fuse import WINDOW
 from forebay.sidecar.journal import JournalError
+from forebay.sidecar.released import Released
 from forebay.sidecar.verdict import LOSSES, Verdict
 
 if TYPE_CHECKING:
@@ -76,6 +77,7 @@ class Cases:
         self._meter = meter
         self._is_held = is_held
         self._published = published
+        self.released = Released(journal, adapter, published)
         self._unstored: list[tuple[Holding, Verdict, dict[str, object]]] = []
         self._on_trial = b""
         self._hot: dict[bytes, bool] = {}
@@ -214,7 +216,7 @@ class Cases:
         kind = self.kind_known(message, examined)
         if not found and not kind:
             return
-        if self._journal.record(message.identity) or self.is_released(message, examined):
+        if self._journal.record(message.identity) or self.released(message, examined):
             return
         if kind:
             self._take_copy(message, examined, {"matched": kind})
@@ -231,17 +233,6 @@ class Cases:
     def _conviction_of(self, digest: bytes) -> bool | None:
         """Whether a fingerprint is that of something convicted here, or struck; None for neither, and where a person says no."""
         return None if self._published and self._published.is_dropped(digest) else self._hot.get(digest)
-
-    def is_released(self, message: Message, examined: Examined) -> bool:
-        """Whether a person has let it go: this very message, or one like it, once. Raises JournalError."""
-        if self._journal.has_pass(message.identity):
-            return True
-        entry = self._published.released(examined) if self._published else ""
-        if entry:
-            _log.info("released as entry %s, so let pass: %s", printable(entry, 40), printable(message.path))
-            with self._journal.change() as db:
-                let_pass(db, message.identity, entry)
-        return bool(entry)
 
     def refresh(self) -> None:
         """Take in what was published meanwhile."""

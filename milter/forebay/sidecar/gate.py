@@ -73,7 +73,7 @@ class Gate:
         reason = self._reason(message, examined)
         try:
             target = self._adapter.place(target, os.lstat(path))
-            if reason and not self._cases.is_released(message, examined):
+            if reason and not self._cases.released(message, examined):
                 held = self._cases.hold(message, examined, reason, target)
                 if held:
                     self._meter.gate["held"].inc()

@@ -15,7 +15,7 @@ from forebay import files
 from forebay.errors import ForebayError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
 NAME: Final = "journal.db"
@@ -178,6 +178,20 @@ class Journal:
     def has_pass(self, identity: bytes) -> bool:
         """Whether this message was released by a person."""
         return bool(self._read("SELECT 1 FROM pass WHERE identity = ?", identity))
+
+    def passed(self, entry: str) -> int:
+        """How many messages have passed, or may, because a person released this entry: itself, and others like it."""
+        return int(self._read("SELECT count(*) FROM pass WHERE entry = ?", entry)[0][0])
+
+    def put_back(self, digests: Sequence[bytes], since: float) -> list[tuple[str, str]]:
+        """What was put back since then and has one of these fingerprints: entry, and where it was put; the oldest first."""
+        marks = ", ".join("?" * len(digests))
+        rows = self._read(
+            "SELECT entry.id, entry.original FROM entry JOIN pass ON pass.identity = entry.identity "  # noqa: S608 - marks
+            f"AND pass.entry = entry.id WHERE pass.at > ? AND (exact IN ({marks}) OR shape IN ({marks})) ORDER BY pass.at",
+            since, *digests, *digests,
+        )  # fmt: skip
+        return [(str(entry), str(original)) for entry, original in rows]
 
     def let_go(self, since: float) -> list[tuple[str, float, bytes]]:
         """What people have let go since then, or ask to: entry, when, and its exact fingerprint, where it has one."""

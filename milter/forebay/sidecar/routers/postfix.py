@@ -198,6 +198,11 @@ class Postfix(Adapter):
         elif self.kept(message, target):
             self._commands.release(_queue_id(message), _arrived(message))
 
+    def remade(self, message: Message, original: str) -> bool:
+        """What pickup takes out of maildrop, cleanup writes into a file of its own."""
+        maildrop = f"{self._root}/maildrop/"
+        return original.startswith(maildrop) and not message.path.startswith(maildrop)
+
     def discard(self, message: Message, target: str, remove: Callable[[str], None]) -> None:
         if self._is_ours(message.path):
             remove(target)
