@@ -72,6 +72,19 @@ def service() -> Iterator[MilterService]:
         yield running
 
 
+def misleads_libmilter(data: bytes) -> bool:
+    """Whether the macros of a command are an odd number of strings: then libmilter, looking for one, reads beyond them.
+
+    (libmilter 8.17.1, smfi_getsymval: name and value are skipped as two, whatever there is.) See the last test here.
+    """
+    while len(data) > 4:
+        end = 4 + struct.unpack("!L", data[:4])[0]
+        if data[4:5] == p.MACRO and data[6:end].count(0) % 2:
+            return True
+        data = data[end:]
+    return False
+
+
 def say(service: MilterService, data: bytes, wait: bool = False) -> bytes:
     """Send bytes over a connection of their own and hang up; with `wait`, only when nothing more is answered."""
     with socket.socket(socket.AF_UNIX) as sock:
@@ -112,7 +125,9 @@ def random_bytes(service: MilterService) -> None:
     dice = random.Random(1)
     for number in range(1000 if LONG else 200):
         beginning = b"".join(CONVERSATION[: number % 7])
-        say(service, beginning + dice.randbytes(dice.choice((1, 4, 5, 17, 400, 5000))), wait=number % 2 == 0)
+        noise = beginning + dice.randbytes(dice.choice((1, 4, 5, 17, 400, 5000)))
+        if not misleads_libmilter(noise):
+            say(service, noise, wait=number % 2 == 0)
 
 
 def changed_bytes(service: MilterService) -> None:
@@ -123,7 +138,8 @@ def changed_bytes(service: MilterService) -> None:
         changed = bytearray(whole)
         for _ in range(dice.randint(1, 4)):
             changed[dice.randrange(len(changed))] = dice.randrange(256)
-        say(service, bytes(changed), wait=number % 3 == 0)
+        if not misleads_libmilter(bytes(changed)):
+            say(service, bytes(changed), wait=number % 3 == 0)
 
 
 def half_packets(service: MilterService) -> None:
@@ -167,7 +183,7 @@ ORDERS = {
     "commands that there are none of": [NEGOTIATION, (b"Z", b"x"), (b"\x00", b""), (b"\xff", b"x" * 100)],
     "another connection on the same": [NEGOTIATION, MAIL, (p.NEXT, b""), MAIL, RCPT, (p.EOM, b""), (p.NEXT, b"")],
     "strings without ends": [NEGOTIATION, (p.MAIL, b"<x>"), (p.RCPT, b""), (p.HEADER, b"Subject"), (p.EOH, b"x")],
-    "macros without values": [NEGOTIATION, (p.MACRO, b""), (p.MACRO, b"M"), (p.MACRO, b"Mi\0"), MAIL],
+    "no macros": [NEGOTIATION, (p.MACRO, b""), (p.MACRO, b"M"), (p.MACRO, b"Mi"), MAIL],
     "a version of the future": [(p.OPTNEG, struct.pack("!LLL", 99, 0xFFFFFFFF, 0xFFFFFFFF)), MAIL],
     "a version of the past": [(p.OPTNEG, struct.pack("!LLL", 1, 0, 0)), MAIL],
     "a short negotiation": [(p.OPTNEG, b"\0\0\0\6")],
@@ -300,3 +316,14 @@ def test_an_mta_that_cannot_hold_gets_a_temporary_error(service: MilterService) 
     with MilterClient(service.address, actions=p.ALL_ACTIONS & ~p.QUARANTINE) as client:
         assert client.send(held).reply.startswith("451 4.3.5 the MTA offers forebay no quarantine")
         assert client.send(CLEAN).action is ACCEPT
+
+
+def test_macros_without_values_cost_a_worker_at_most(service: MilterService) -> None:
+    """libmilter reads beyond them, and may die of it: no MTA sends any. A new worker is there at once, and the verdicts are right."""
+    said = b"".join(packets(NEGOTIATION, (p.MACRO, b"Mi\0X\0j\0"), MAIL, RCPT, HEADER, (p.EOH, b""), (p.EOM, b"")))
+    assert misleads_libmilter(said)
+    for _ in range(30):
+        say(service, said, wait=True)
+        assert service.send(EVIL).action is REJECT
+    eventually(lambda: service.metrics()["forebay_workers"] == 2)
+    assert service.send(CLEAN).action is ACCEPT
