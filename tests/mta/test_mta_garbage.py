@@ -319,7 +319,7 @@ def test_an_mta_that_cannot_hold_gets_a_temporary_error(service: MilterService) 
 
 
 def test_macros_without_values_cost_a_worker_at_most(service: MilterService) -> None:
-    """libmilter reads beyond them, and may die of it: no MTA sends any. A new worker is there at once, and the verdicts are right."""
+    """A worker may die of it, as libmilter reads beyond them; no MTA sends any. A new one is there at once, with right verdicts."""
     said = b"".join(packets(NEGOTIATION, (p.MACRO, b"Mi\0X\0j\0"), MAIL, RCPT, HEADER, (p.EOH, b""), (p.EOM, b"")))
     assert misleads_libmilter(said)
     for _ in range(30):
