@@ -297,7 +297,7 @@ def test_a_hostile_row_is_shown_and_harms_no_terminal(tmp_path: Path) -> None:
 
 
 def test_a_list_of_many_is_quick(any_store: Store) -> None:
-    """100,000 entries: a page of any filter costs less than 200 ms; the quickest of five, for the machine is busy."""
+    """100,000 entries: a page of any filter costs less than 200 ms: of CPU time where it is ours; else by the clock, the quickest of five."""
     rows = [
         {
             "id": f"{n:020x}", "kind": "mta-hold", "state": ("held", "announced", "released")[n % 3], "host": f"h{n % 7}",
@@ -320,15 +320,16 @@ def test_a_list_of_many_is_quick(any_store: Store) -> None:
         {"cause": "validator-7"}, {"client": "192.0.3.9"}, {"sender": "user77777@"}, {"recipient": "nobody@"},
         {"fingerprint": f"{77:032x}"}, {"host": "h3"}, {"kind": "spool"},
     ]  # fmt: skip
+    clock = time.thread_time if any_store.is_sqlite else time.perf_counter  # others have the machine too
     slow = {}
     for given in wanted:
         for sort in ("at", "size", "sender"):
             times = []
             for _ in range(5):
-                began = time.perf_counter()
+                began = clock()
                 with any_store.read() as db:
                     entries.find(db, entries.Filter(**given), entries.Page(sort, True, 100))  # type: ignore[arg-type]  # by name
-                times.append(time.perf_counter() - began)
+                times.append(clock() - began)
                 if min(times) < 0.2:
                     break
             slow[f"{given} by {sort}"] = min(times)
