@@ -53,11 +53,10 @@ def clean_up(root: Path) -> None:
     for base in groups(root):
         for _ in range(50):
             leaves = [each for each in base.glob("*/") if each.is_dir()]
-            for group in leaves:
+            for group in (*leaves, base):
                 for pid in cgroup.pids(group):
                     with suppress(ProcessLookupError):
                         os.kill(pid, signal.SIGKILL)
                 cgroup.remove(group)
-            if not leaves:
+            if not base.is_dir():
                 break
-        cgroup.remove(base)

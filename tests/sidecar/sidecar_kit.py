@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 ROUTER = Path(__file__).with_name("standin_router.py")
 ADAPTERS = {"open": "spool", "old": "zmailer", "new": "zmailer", "single": "command"}
 MEMORY = 96 << 20
+IS_V2 = (cgroup.ROOT / "cgroup.controllers").exists()
 
 
 class Site:
@@ -93,10 +94,12 @@ class Site:
             self.process = subprocess.Popen(command, env=os.environ | more, stderr=log, stdout=log)
         self.wait(lambda: "guarding" in (self.status() or {}).get("state", "") and self._is_mine())
 
-    def launch_router(self) -> None:
-        """Start the router as its own unit would: by the launcher, in its group, beside the sidecar."""
+    def launch_router(self, group: Path | None = None) -> None:
+        """Start the router as its own unit would, beside the sidecar: by the launcher, or without one in a group."""
         code = "from forebay.cli.main import main; main()"
         command = [sys.executable, "-c", code, "sidecar", "--config", str(self.write_config()), "--launch", "--"]
+        if group:
+            command = ["sh", "-c", 'echo $$ >"$0" && exec "$@"', str(group / "cgroup.procs")]
         more = {"STANDIN_TMP": str(self.root / "tmp"), "STANDIN_OUTAGE": str(self.outage)}
         self.router = subprocess.Popen([*command, *self.command], env=os.environ | more)
 

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from forebay.api.router import Site as AdapterSite
-from forebay.sidecar.limits import cgroup
 from forebay.sidecar.openlog import OpenLog
 from forebay.sidecar.routers.spool import Spool
-from sidecar.sidecar_kit import groups, unit
+from sidecar.sidecar_kit import IS_V2, groups, unit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,9 +19,6 @@ if TYPE_CHECKING:
     from sidecar.sidecar_kit import Site
 
 NOBODY = 65534
-
-
-IS_V2 = (cgroup.ROOT / "cgroup.controllers").exists()
 
 
 def delegate(site: Site, *, inside: bool = True) -> None:

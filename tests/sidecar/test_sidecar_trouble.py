@@ -14,7 +14,7 @@ import pytest
 
 from forebay.sidecar.journal import NAME
 from forebay.sidecar.limits import cgroup
-from sidecar.sidecar_kit import groups
+from sidecar.sidecar_kit import IS_V2, groups, unit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,16 +28,16 @@ def base(site: Site) -> Path:
     return next(each for each in groups(site.root) if each.is_dir())
 
 
-def workers(site: Site) -> list[int]:
-    """The pids of all workers in leaves."""
-    return sorted(pid for leaf in base(site).glob("worker-*") for pid in cgroup.pids(leaf))
+def workers(site: Site, group: Path | None = None) -> list[int]:
+    """The pids of all workers in leaves, of the group that the sidecar has made or of this one."""
+    return sorted(pid for leaf in (group or base(site)).glob("worker-*") for pid in cgroup.pids(leaf))
 
 
-def workers_of(site: Site) -> list[int]:
+def workers_of(site: Site, group: Path | None = None) -> list[int]:
     """The same, as soon as all are there, and not the router's first process in place of one."""
     first = site.router.pid if site.router else 0
-    site.wait(lambda: len(workers(site)) == site.workers and first not in workers(site))
-    return workers(site)
+    site.wait(lambda: len(workers(site, group)) == site.workers and first not in workers(site, group))
+    return workers(site, group)
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
@@ -55,6 +55,22 @@ def test_a_restart_ends_no_worker(sites: Callable[..., Site], number: signal.Sig
     site.wait(lambda: len(set(site.delivered())) == 60)
     assert workers(site) == before
     assert len(site.delivered()) == 60
+    site.put("killer", "memory")
+    site.wait(lambda: site.aside_names() == ["killer"])
+
+
+def test_router_and_sidecar_are_started_at_once(sites: Callable[..., Site]) -> None:
+    """A router that is still in its unit's own group when the sidecar begins, its launcher being late, is guarded too."""
+    site = sites("new")
+    group = unit(site.root) if IS_V2 else groups(site.root)[0]
+    group.mkdir()
+    site.settings["router.cgroup"] = "/" + str(group.relative_to(cgroup.ROOT if IS_V2 else cgroup.ROOT / "memory"))
+    site.launch_router(group)
+    site.wait(lambda: len(cgroup.pids(group)) > site.workers)
+    site.start(wrap=False)
+    assert "guarding zmailer by cgroup" in site.log()
+    assert len(workers_of(site, group)) == site.workers
+    assert cgroup.pids(group) == []
     site.put("killer", "memory")
     site.wait(lambda: site.aside_names() == ["killer"])
 

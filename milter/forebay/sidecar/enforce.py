@@ -41,8 +41,13 @@ def enforcement(router: Router, wanted: str, limits: Bounds, state: str) -> tupl
             make = CgroupV2 if way == "cgroup-v2" else CgroupV1
             return make(base, limits, router.limits.total), why
         except OSError as error:
-            why.append(f"no {way}: {error.strerror or error}{f': {error.filename}' if error.filename else ''}")
+            why.append(_refused(way, error))
     raise UnavailableError(f"sidecar.limits: {'; '.join(why)}")
+
+
+def _refused(way: str, error: OSError) -> str:
+    """Why a way of enforcement does not work."""
+    return f"no {way}: {error.strerror or error}{f': {error.filename}' if error.filename else ''}"
 
 
 def _entered(base: Path, router: Router) -> Path:
@@ -69,18 +74,19 @@ def own_name(state: str) -> str:
 
 
 def move_into_router(configured: str, state: str) -> None:
-    """For the launcher: this process becomes the first one of the router's group. Raises OSError."""
-    for find in (_base_v2, _base_v1):
+    """For the launcher: this process becomes the first one of the router's group. Raises UnavailableError."""
+    why: list[str] = []
+    for way, find in zip(WAYS, (_base_v2, _base_v1), strict=False):
         try:
             base = find(configured, own_name(state))
             cgroup.make(base)
             cgroup.make(base / cgroup.ROUTER)
             (base / cgroup.ROUTER / "cgroup.procs").write_text("0", "ascii")
         except OSError as error:
-            last = error
+            why.append(_refused(way, error))
         else:
             return
-    raise last
+    raise UnavailableError("; ".join(why))
 
 
 def _base_v2(configured: str, name: str) -> Path:

@@ -82,6 +82,17 @@ def pids(group: Path) -> list[int]:
     return [int(each) for each in text.split()]
 
 
+def gather(base: Path) -> None:
+    """Move what runs in a group itself into its group `router`.
+
+    That is a router whose launcher has not come to it yet, when router and sidecar are started at once, or one that
+    was started there without the launcher.
+    """
+    make(base / ROUTER)
+    for pid in set(pids(base)) - {os.getpid()}:
+        write(base / ROUTER / "cgroup.procs", str(pid))
+
+
 def slots(base: Path) -> list[int]:
     """The slots whose leaves exist."""
     names = [each.name.removeprefix(WORKER) for each in base.glob(f"{WORKER}*")]

@@ -119,6 +119,7 @@ class CgroupV1:
         self._leaves: dict[int, LeafV1] = {}
         self._alarmed: Callable[[int], None] = lambda _: None
         cgroup.make(base)
+        cgroup.gather(base)
         if total:
             cgroup.write(base / "memory.limit_in_bytes", str(total))
         self._fails = cgroup.NumberFile(base / "memory.failcnt")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import TYPE_CHECKING
+import errno
+import signal
+from typing import TYPE_CHECKING, Final
 
 from forebay.sidecar.limits import cgroup, inotify
 from forebay.sidecar.limits.leaf import Bounds, Counters
@@ -13,7 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-import signal
+_TURNS: Final = 100
+"""A process that forks can be a step ahead of us, but not for so long."""
 
 
 class LeafV2:
@@ -84,6 +87,22 @@ class LeafV2:
                 each.close()
 
 
+def _delegate(base: Path) -> None:
+    """Let the groups below have limits. Raises OSError.
+
+    As long as `base` has processes of its own, the kernel refuses it, so these are moved; what they fork meanwhile, in
+    the next turn. Never pids without memory: a group with processes may have that, but then it counts as one for
+    threads, and nobody can enter a group below it (the kernel's cgroup-v2, "Threads").
+    """
+    control = base / "cgroup.subtree_control"
+    for _ in range(_TURNS):
+        cgroup.gather(base)
+        if cgroup.write(control, "+memory") or "memory" in control.read_text("ascii").split():
+            cgroup.write(control, "+pids")
+            return
+    raise OSError(errno.EBUSY, "it has processes that cannot be moved", str(base))
+
+
 class CgroupV2:
     """The tree: `base`, delegated to us and without processes of its own, with `router` and one leaf a worker."""
 
@@ -97,8 +116,7 @@ class CgroupV2:
         self._watches: dict[int, int] = {}
         self._alarmed: Callable[[int], None] = lambda _: None
         cgroup.make(base)
-        for controller in ("+memory", "+pids"):
-            cgroup.write(base / "cgroup.subtree_control", controller)
+        _delegate(base)
         if total:
             cgroup.write(base / "memory.max", str(total))
         self._events = cgroup.NumberFile(base / "memory.events.local")
