@@ -18,7 +18,7 @@ from forebay.errors import ForebayError
 from forebay.quickstart.debs import unpack
 from forebay.quickstart.private_milter import USER, private_milter
 from forebay.quickstart.private_postfix import private_folder, private_postfix
-from forebay.quickstart.router_show import RouterShow, router_show
+from forebay.quickstart.router_show import RouterShow, router_show, sections
 from forebay.quickstart.show import Show
 from forebay.quickstart.signals import Stop, StoppedError
 from forebay.quickstart.terminal import Terminal
@@ -58,12 +58,12 @@ def _run(terminal: Terminal, stop: Stop, cache: Path, began: float, *, once: boo
     with ExitStack() as stack:
         folder = stack.enter_context(private_folder())
         with terminal.step("forebay milter"):
-            milter = stack.enter_context(private_milter(folder))
+            milter = stack.enter_context(private_milter(folder, sections(folder)))
         stop.check()
         with terminal.step("Postfix, with a configuration and a queue of its own"):
             postfix = stack.enter_context(private_postfix(tree, folder, smtpd_milters=milter.address))
         with terminal.step("forebay sidecar, and a router whose spool is a directory"):
-            router = stack.enter_context(router_show(terminal, folder))
+            router = stack.enter_context(router_show(terminal, folder, milter.config, postfix))
         with stop.may_interrupt():
             terminal.line()
             wrong = _show(terminal, postfix, milter, router)
@@ -101,7 +101,7 @@ def _show(terminal: Terminal, postfix: PrivatePostfix, milter: PrivateMilter, ro
     terminal.pair("Postfix's log", str(postfix.log_file))
     terminal.pair("status", f"{forebay} status --config {milter.config}")
     terminal.pair("try a message", f"{forebay} check FILE")
-    terminal.pair("set aside", f"{forebay} quarantine list --config {router.config}")
+    terminal.pair("quarantine", f"{forebay} quarantine list --config {milter.config}")
     terminal.line()
     return wrong
 

@@ -55,10 +55,14 @@ preset = "protect"
 
 
 class PrivateMilter:
-    """One running milter. `config` is its configuration file, `log` what it has logged."""
+    """One running milter. `config` is its configuration file, `log` what it has logged.
 
-    def __init__(self, folder: Path) -> None:
+    `more` is what the configuration says of the sidecar beside it: a host has one file for both.
+    """
+
+    def __init__(self, folder: Path, more: str = "") -> None:
         self.folder = folder
+        self._more = more
         self.config = folder / "forebay.toml"
         self.log_file = folder / "milter.log"
         self.user = USER if _can_read(USER) else ""
@@ -81,7 +85,8 @@ class PrivateMilter:
         Raises UnavailableError with what it said where it does not start.
         """
         group = grp.getgrgid(pwd.getpwnam(USER).pw_gid).gr_name
-        self.config.write_text(_CONFIG.format(folder=self.folder, port=self.port, user=self.user, group=group))
+        own = _CONFIG.format(folder=self.folder, port=self.port, user=self.user, group=group)
+        self.config.write_text(own + self._more)
         with self.log_file.open("wb") as log:
             self._process = subprocess.Popen(
                 (*COMMAND, "milter", "--config", str(self.config)),
@@ -136,9 +141,9 @@ class PrivateMilter:
 
 
 @contextmanager
-def private_milter(folder: Path) -> Iterator[PrivateMilter]:
-    """Run a milter in this folder until the end of the block."""
-    milter = PrivateMilter(folder)
+def private_milter(folder: Path, more: str = "") -> Iterator[PrivateMilter]:
+    """Run a milter in this folder until the end of the block; `more` comes into the configuration."""
+    milter = PrivateMilter(folder, more)
     try:
         milter.start()
         yield milter

@@ -22,17 +22,14 @@ from forebay.quickstart.private_milter import COMMAND
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from forebay.quickstart.private_postfix import PrivatePostfix
     from forebay.quickstart.terminal import Terminal
 
 GOOD: Final = 6
 _PATIENCE: Final = 60.0
 _SAID: Final = re.compile(r"forebay\[\d+\]: (?:warning: )?(.*(?:strike \d|set aside|let back|withheld).*)")
-_CONFIG: Final = """\
-# Written by milter/quickstart: a router whose spool is a directory, and the sidecar that guards it.
-
-[milter]
-state = "{folder}/router-state"
-runtime = "{folder}/run"
+_SECTIONS: Final = """
+# A router whose spool is a directory, and the sidecar that guards it. It looks after what Postfix holds, too.
 
 [router]
 adapter = "spool"
@@ -43,6 +40,9 @@ memory = "96M"
 
 [sidecar]
 metrics = "127.0.0.1:{port}"
+
+[quarantine]
+postfix = "{folder}/etc"
 """
 _HEADER: Final = (
     "From: {name}@example.org\nDate: Thu, 26 Nov 2026 10:00:00 +0000\nMessage-ID: <{id}@example.org>\nSubject: {id}\n"
@@ -55,13 +55,10 @@ class RouterShow:
     def __init__(self, terminal: Terminal, folder: Path) -> None:
         self._terminal = terminal
         self.spool, self.delivered = folder / "spool", folder / "routed"
-        self.config, self.log_file = folder / "sidecar.toml", folder / "sidecar.log"
-        self.metrics = f"http://127.0.0.1:{free_port()}/metrics"
+        self.log_file = folder / "sidecar.log"
         self._status = folder / "run" / "sidecar.json"
         for each in (self.spool, self.delivered):
             each.mkdir()
-        port = self.metrics.rpartition(":")[2].partition("/")[0]
-        self.config.write_text(_CONFIG.format(folder=folder, port=port))
 
     def run(self) -> int:
         """Put good and evil mail into the spool, and tell what became of it; how much of that was wrong."""
@@ -115,15 +112,20 @@ class RouterShow:
         return bool(said.get("state") == "guarding" and said.get("workers") == 2)
 
 
+def sections(folder: Path) -> str:
+    """What the configuration says of a router and a sidecar in this folder."""
+    return _SECTIONS.format(folder=folder, port=free_port())
+
+
 @contextmanager
-def router_show(terminal: Terminal, folder: Path) -> Iterator[RouterShow]:
+def router_show(terminal: Terminal, folder: Path, config: Path, postfix: PrivatePostfix) -> Iterator[RouterShow]:
     """A running sidecar with its router. Raises UnavailableError with what it said where it does not start."""
     show = RouterShow(terminal, folder)
     router = (sys.executable, str(Path(__file__).with_name("demo_router.py")), str(show.spool), str(show.delivered))
     with show.log_file.open("wb") as log:
         process = subprocess.Popen(
-            (*COMMAND, "sidecar", "--config", str(show.config), "--", *router),
-            cwd="/", stdin=subprocess.DEVNULL, stdout=log, stderr=log, env={**os.environ, "FOREBAY_CONFIG": ""},
+            (*COMMAND, "sidecar", "--config", str(config), "--", *router),
+            cwd="/", stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=_environment(postfix),
         )  # fmt: skip
     try:
         until = time.monotonic() + _PATIENCE
@@ -135,3 +137,9 @@ def router_show(terminal: Terminal, folder: Path) -> Iterator[RouterShow]:
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(_PATIENCE)
+
+
+def _environment(postfix: PrivatePostfix) -> dict[str, str]:
+    """The sidecar's, in which it finds the commands of a Postfix that is not installed."""
+    own = postfix.environment
+    return {**os.environ, **own, "PATH": f"{postfix.tree / 'usr/sbin'}:{own['PATH']}", "FOREBAY_CONFIG": ""}
