@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -68,6 +69,15 @@ def test_a_pointer_that_leads_back_ends() -> None:
     assert postfix_file.read(io.BytesIO(data + record(b"p", b"%010d" % len(data)))).raw == b""
     endless = record(b"M", b"") + record(b"N", b"x" * 60_000) + record(b"p", b"%010d" % 2)
     assert len(postfix_file.read(io.BytesIO(endless)).raw) <= 1 << 20
+
+
+@pytest.mark.parametrize("digits", [19, 5000, 1_000_000])
+def test_a_pointer_that_leads_nowhere_ends(digits: int) -> None:
+    """No file has such a place, and Python reads no number of more than 4,300 digits: what was read before counts."""
+    data = record(b"T", b"%d" % ARRIVED) + record(b"S", b"jane@example.org") + record(b"p", b"9" * digits)
+    assert postfix_file.arrival(io.BytesIO(data)) == ARRIVED * 1_000_000
+    assert postfix_file.read(io.BytesIO(data)).envelope.sender == b"<jane@example.org>"
+    assert postfix_file.arrival(io.BytesIO(data[data.index(b"S\x10") :])) == 0
 
 
 def test_a_file_that_is_barred_is_none_for_pickup_and_known_all_the_same(tmp_path: Path) -> None:

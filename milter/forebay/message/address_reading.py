@@ -160,6 +160,7 @@ class Reading:
         """What stood before a `<` was a display name (RFC 5322 section 3.2.5)."""
         self.end_words(at)
         self.phrase, self.phrase_end = self.first, at
+        self.phrase_domain = None  # of the one before, whose bracket was never closed
         if self.at >= 0:
             end = self.domain_end if self.domain_end >= 0 else at
             self.phrase_domain = self.value[self.domain : end].strip(BLANKS).lower()

@@ -21,6 +21,8 @@ _START: Final = 4096
 _MOST_RECORD: Final = 1 << 20
 _MOST_READ: Final = 1 << 20
 _MOST_POINTERS: Final = 10_000
+_MOST_DIGITS: Final = 18
+"""Digits of a place in a file: Postfix writes 15, and no file has a place that takes more."""
 _MOST_RECORDS: Final = 200_000
 _RECIPIENTS: Final = 1000
 _CLIENT: Final = b"client_address="
@@ -74,7 +76,7 @@ def _records(file: BinaryIO, most: int) -> Iterator[tuple[bytes, bytes]]:
         if kind == b"p":
             target = value.strip()
             pointers += 1
-            if not target.isdigit() or pointers > _MOST_POINTERS:
+            if not target.isdigit() or len(target) > _MOST_DIGITS or pointers > _MOST_POINTERS:
                 return
             if int(target):
                 file.seek(int(target))
