@@ -11,15 +11,15 @@ from hypothesis import strategies as st
 from forebay.api import QUARANTINE, Diagnosis
 from forebay.config import Config, Policy
 from forebay.judge.plan import HEADER_MEASURES
-from forebay.judge.quick import ADDRESS_UNITS, BYTES_PER_LINE, RECOGNISED_AT_MOST
+from forebay.judge.quick import BYTES_PER_LINE
 from forebay.message import lines, measures, presence, rfc2047, rfc5321
 from forebay.message.field import Field
 from forebay.message.grammars import GRAMMARS
 from forebay.message.header import Header
 from forebay.message.kinds import DEFECTS, MEASURES
-from forebay.message.measures import ADDRESS_NAMES
 from forebay.testing import Message, Runner, strategies
 from unit.growth import LONG
+from unit.judge.promises import check, check_recognised
 from unit.message.grammar_pieces import RIGHT, addr_specs, address_lists, container, values
 
 if TYPE_CHECKING:
@@ -148,20 +148,6 @@ def test_one_structural_byte_more_is_always_found(value: bytes, byte: int, data:
 # -- recognition and diagnosis --
 
 
-def check(diagnosis: Diagnosis, size: int) -> None:
-    """Every defect and measure is a known one, in its place."""
-    for defect in diagnosis.defects:
-        assert defect.kind in DEFECTS
-        assert 0 <= defect.start <= defect.end <= size, defect
-        assert defect.text.isprintable()
-    assert set(diagnosis.counts) == {defect.kind for defect in diagnosis.defects}
-    for measure, peak in diagnosis.peaks.items():
-        assert measure == peak.measure
-        assert measure in MEASURES
-        assert peak.value > 0
-        assert 0 <= peak.start <= peak.end <= size, peak
-
-
 @pytest.mark.parametrize("name", {GRAMMARS[name]: name for name in sorted(GRAMMARS)}.values(), ids=bytes.decode)
 @given(data=st.data())
 def test_what_is_recognised_is_clean_and_small(name: bytes, data: st.DataObject) -> None:
@@ -193,26 +179,6 @@ def test_the_largest_that_is_recognised_is_small(name: bytes, value: bytes) -> N
     """The bounds that the judge takes for granted hold at their edge."""
     assert GRAMMARS[name].recognise(value)
     check_recognised(name, value)
-
-
-def check_recognised(name: bytes, value: bytes) -> None:
-    grammar = GRAMMARS[name]
-    diagnosis = grammar.diagnose(Field(0, name, value))
-    check(diagnosis, len(value))
-    if not grammar.recognise(value):
-        return
-    assert diagnosis.defects == []
-    for measure, peak in diagnosis.peaks.items():
-        assert peak.value <= taken_for_granted(name, measure, value), measure
-
-
-def taken_for_granted(name: bytes, measure: str, value: bytes) -> int:
-    """What the judge supposes that a recognised value measures at most: see `judge.quick`."""
-    if name not in ADDRESS_NAMES:
-        return RECOGNISED_AT_MOST[measure]
-    if measure == "quoted-strings":
-        return value.count(b'"') // 2
-    return (len(value) + 1) // ADDRESS_UNITS[measure]
 
 
 def test_right_values_are_recognised() -> None:

@@ -1,0 +1,36 @@
+"""What the fuzzer began with and what it found, again in every run: atheris is not needed for that."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from fuzz.targets import TARGETS
+from fuzz.verdict_targets import growth
+
+CORPUS: Final = Path(__file__).with_name("corpus")
+FILES: Final = sorted(path for path in CORPUS.glob("*/*"))
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}-{path.name}")
+def test_what_has_to_hold_holds(path: Path) -> None:
+    """For these bytes, and for each half of them."""
+    data = path.read_bytes()
+    target = TARGETS[path.parent.name]
+    for part in (data,) if target is growth else (data, data[: len(data) // 2], data[len(data) // 2 :]):
+        target(part)
+
+
+def test_every_target_begins_with_something() -> None:
+    """Each has a folder with a few files, and there is no other."""
+    assert {path.parent.name for path in FILES} == set(TARGETS)
+    assert 40 <= len(FILES) <= 200
+    assert all(path.stat().st_size <= 6000 for path in FILES)
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_nothing_at_all_is_borne(name: str) -> None:
+    """The first bytes that a fuzzer tries are none."""
+    TARGETS[name](b"")
