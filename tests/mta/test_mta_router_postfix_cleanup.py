@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
 
+from forebay.quickstart.raw_smtp import RawClient
 from mta.postfix_router_kit import CLEANUP_OF_PICKUP, evil, guarded
+from mta.private_site import DEADLINE, RECIPIENT, SENDER
 
 if TYPE_CHECKING:
     from mta.postfix_router_kit import Guarded
@@ -53,3 +56,33 @@ def flows(postfix: Guarded, good: list[str]) -> bool:
         good.append(name)
     time.sleep(0.3)  # pickup tries everything again whenever something new comes in
     return True
+
+
+AWAY = {"non_smtpd_milters": "{ unix:/nobody.sock, default_action=tempfail }"}
+KILLS = 4
+
+
+def test_what_cleanup_has_put_off_is_innocent_of_what_comes_next() -> None:
+    """Local mail stays in maildrop while its milter is away, and the same cleanup serves smtpd right after it: what that
+    dies of came by SMTP, and the message in maildrop is neither struck nor moved.
+    """
+    with guarded(AWAY, dying_cleanup=True) as postfix:
+        postfix.submit(evil("", "put-off"), *LOCAL)
+        for number in range(KILLS):
+            is_put_off_again(postfix)
+            dies(postfix, f"killer-{number}")
+        postfix.wait(lambda: postfix.sidecar_log.read_text().count("ended: crash") == KILLS)
+        assert (postfix.strikes(), postfix.entries()) == ({}, []), postfix.told()
+        assert len(postfix.waiting("maildrop")) == 1
+
+
+def is_put_off_again(postfix: Guarded) -> None:
+    """Wait until cleanup has had it in hand once more."""
+    before = postfix.log().count("milter-reject")
+    postfix.wait(lambda: postfix.log().count("milter-reject") > before)
+
+
+def dies(postfix: Guarded, name: str) -> None:
+    """Send by SMTP what cleanup dies of; there is no answer that says more than to try again."""
+    with suppress(OSError, EOFError), RawClient(postfix.port, DEADLINE) as client:
+        assert client.send(SENDER, (RECIPIENT,), evil("segv", name)).last.code in {421, 451}

@@ -46,11 +46,15 @@ class _Kind:
 
 @dataclass(slots=True)
 class _Taken:
-    """A file of maildrop that a pickup has opened, and the cleanups that began a new file before it opened another."""
+    """A file of maildrop that a pickup has opened, and the cleanups that began a new file before it opened another.
+
+    One that began two is there twice: a file that a cleanup has put off stays in maildrop, and what it began next is
+    somebody else's.
+    """
 
     path: str = ""
     pickup: int = 0
-    cleanups: set[int] = field(default_factory=set)
+    cleanups: list[int] = field(default_factory=list)
 
 
 class Workers:
@@ -109,7 +113,7 @@ class Workers:
         """A cleanup has opened a new file: for what its pickup has in hand, or for somebody else."""
         given = [each for each in self._in_hand.values() if not kind or self._cleanup_of(each.pickup) == kind.names[0]]
         taken = given[0] if len(given) == 1 else _Taken()
-        taken.cleanups.add(pid)
+        taken.cleanups.append(pid)
         self._serves[pid] = taken
         self._serves.move_to_end(pid)
         while len(self._serves) > _REMEMBERED:
@@ -125,7 +129,7 @@ class Workers:
         if is_alive(cleanup.pid, cleanup.started):
             return self._by_socket(cleanup, taken), Confidence.CERTAIN
         is_shared = self.services(cleanup)[:1] in {(), ("cleanup",)}
-        if not taken or not taken.path or (is_shared and taken.cleanups != {cleanup.pid}):
+        if not taken or not taken.path or (is_shared and taken.cleanups != [cleanup.pid]):
             return "", Confidence.UNKNOWN
         known = taken.path if self._was_given_up(taken) else ""
         return known, Confidence.SAMPLED if is_shared else Confidence.OBSERVED
@@ -142,7 +146,8 @@ class Workers:
                     files = opened(pid, (self._maildrop,))
                     return files[0].path if len(files) == 1 else ""
             if taken and taken.path:
-                taken.cleanups.discard(cleanup.pid)
+                with suppress(ValueError):
+                    taken.cleanups.remove(cleanup.pid)
                 self._serves[cleanup.pid] = _Taken()
         return ""
 
