@@ -147,13 +147,12 @@ def _is_crlf(raw: bytes) -> bool:
 def _value(parts: list[bytes], longest: int, diagnosis: Diagnosis, index: int) -> bytes:
     if longest and sum(map(len, parts)) + len(parts) > longest:
         parts = _cut(parts, longest)
-    value = b"\n".join(parts)
+    value, nul, _ = b"\n".join(parts).partition(b"\0")  # what stands behind it has no place in the value
     if b"\r" in value:
         diagnosis.note("bare-cr", value.index(b"\r"), value.index(b"\r") + 1, "CR inside a line", index)
         value = value.replace(b"\r", b" ")
-    if b"\0" in value:
-        diagnosis.note("nul", value.index(b"\0"), value.index(b"\0") + 1, "NUL byte", index)
-        value = value[: value.index(b"\0")]
+    if nul:
+        diagnosis.note("nul", len(value), len(value) + 1, "NUL byte", index)
     return value
 
 

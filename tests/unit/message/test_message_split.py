@@ -48,6 +48,14 @@ def test_what_the_mta_repairs_is_noted(raw: bytes, kind: str) -> None:
     assert kinds(raw) == [kind]
 
 
+def test_what_is_noted_has_its_place_in_what_is_left() -> None:
+    """A CR is noted before the NUL that cuts the value, and not behind it."""
+    (cr, nul) = split(b"To: a\rb\0c\n d\re\n\n").diagnosis.defects
+    assert (cr.kind, cr.start, cr.end) == ("bare-cr", 2, 3)
+    assert (nul.kind, nul.start, nul.end) == ("nul", 4, 5)
+    assert kinds(b"To: a\0b\rc\n\n") == ["nul"]
+
+
 def test_what_postfix_drops_is_dropped() -> None:
     """Bcc, Return-Path and Content-Length are not seen; the Return-Path gives the sender."""
     cut = split(b"Return-Path: <j@x>\nBcc: a\nContent-Length: 3\nTo: b@c\n\n")
