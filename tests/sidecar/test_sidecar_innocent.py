@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from forebay.api.router import Process
 from forebay.sidecar.claims import Claims
 from forebay.sidecar.ending import Ending
+from forebay.sidecar.keeping import Keeping
 from forebay.sidecar.limits.leaf import Counters
 from forebay.sidecar.metering import Meter
 from forebay.sidecar.openlog import OpenLog
@@ -38,7 +39,12 @@ def test_who_is_left_when_the_killer_is_aside_is_not_struck(tmp_path: Path) -> N
     kit = begin(tmp_path)
     log = OpenLog(kit.adapter)
     ending = Ending(
-        kit.adapter, Claims(kit.adapter, log, lambda _: False), kit.cases, Meter(), "test", lambda _, __: None
+        kit.adapter,
+        Claims(kit.adapter, log, lambda _: False, Keeping(kit.adapter)),
+        kit.cases,
+        Meter(),
+        "test",
+        lambda _, __: None,
     )
     with closing(log):
         dead = [crash(innocent, killer) for _ in range(3)]
@@ -59,7 +65,12 @@ def test_who_is_left_when_others_are_done_is_struck(tmp_path: Path) -> None:
     kit = begin(tmp_path)
     log = OpenLog(kit.adapter)
     ending = Ending(
-        kit.adapter, Claims(kit.adapter, log, lambda _: False), kit.cases, Meter(), "test", lambda _, __: None
+        kit.adapter,
+        Claims(kit.adapter, log, lambda _: False, Keeping(kit.adapter)),
+        kit.cases,
+        Meter(),
+        "test",
+        lambda _, __: None,
     )
     with closing(log):
         dead = [crash(good, killer) for _ in range(2)]

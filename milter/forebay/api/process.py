@@ -88,8 +88,11 @@ def command(pid: int) -> tuple[bytes, ...]:
     return tuple(_read(f"/proc/{pid}/cmdline").removesuffix(b"\0").split(b"\0"))
 
 
-def opened(pid: int, below: tuple[str, ...]) -> list[Opened]:
-    """The files below these directories (ending with a slash) that it has open, each once."""
+def opened(pid: int, below: tuple[str, ...], *, locked: bool = False) -> list[Opened]:
+    """The files below these directories (ending with a slash) that it has open, each once.
+
+    `locked`: only those on which it has a lock, its own or one that it has inherited.
+    """
     found: dict[tuple[int, int], Opened] = {}
     where = f"/proc/{pid}/fd"
     try:
@@ -99,7 +102,7 @@ def opened(pid: int, below: tuple[str, ...]) -> list[Opened]:
     for number in numbers:
         try:
             path = os.readlink(f"{where}/{number}")
-            if path.startswith(below):
+            if path.startswith(below) and (not locked or b"\nlock:" in _read(f"/proc/{pid}/fdinfo/{number}")):
                 status = os.stat(f"{where}/{number}")
                 found[status.st_dev, status.st_ino] = Opened(path, status.st_dev, status.st_ino)
         except OSError:
@@ -109,20 +112,37 @@ def opened(pid: int, below: tuple[str, ...]) -> list[Opened]:
 
 def waits_for_lock(pid: int, inode: int) -> bool:
     """Whether a process is blocked by another's lock on a file: a waiter is never the culprit (proc_locks(5))."""
-    for line in _read("/proc/locks").splitlines():
+    for line in _locks():
         words = line.split()
-        if len(words) >= 7 and words[1] == b"->" and words[5] == b"%d" % pid:
-            return words[6].endswith(b":%d" % inode)
+        if len(words) >= 7 and words[1] == b"->" and words[5] == b"%d" % pid and words[6].endswith(b":%d" % inode):
+            return True
     return False
 
 
 def has_lock(pid: int, inode: int) -> bool:
     """Whether a process holds a lock on a file."""
-    for line in _read("/proc/locks").splitlines():
+    return (pid, inode) in locks()
+
+
+def locks() -> frozenset[tuple[int, int]]:
+    """Who has taken a lock on which file, as pid and inode: all that are held on this machine."""
+    found = set()
+    for line in _locks():
         words = line.split()
-        if len(words) >= 6 and words[1] != b"->" and words[4] == b"%d" % pid and words[5].endswith(b":%d" % inode):
-            return True
-    return False
+        if len(words) >= 6 and words[1] != b"->":
+            pid, inode = words[4], words[5].rpartition(b":")[2]
+            if pid.isdigit() and inode.isdigit():
+                found.add((int(pid), int(inode)))
+    return frozenset(found)
+
+
+def _locks() -> list[bytes]:
+    """The kernel gives a page of this file at a time, however much is asked for."""
+    try:
+        with open("/proc/locks", "rb") as file:
+            return file.read().splitlines()
+    except OSError:
+        return []
 
 
 def _read(path: str) -> bytes:

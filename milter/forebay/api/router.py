@@ -142,7 +142,8 @@ class Adapter:
 
     `site.spool` names the directories. `file_size` is the default of the limit on what a worker may write, in bytes,
     0 for none. `launches`: whether the sidecar starts one process a message.
-    `follows`: whether it is told of each message that is opened. `limits`: what the services of the router are limited
+    `follows`: whether it is told of each message that is opened. `locks`: whether who works on a message has a lock on
+    it; None where that is to be seen. `limits`: what the services of the router are limited
     to where the configuration does not say otherwise.
     """
 
@@ -150,6 +151,7 @@ class Adapter:
     launches: ClassVar[bool] = False
     needs_spool: ClassVar[bool] = True
     follows: ClassVar[bool] = False
+    locks: ClassVar[bool | None] = None
     limits: ClassVar[Mapping[str, Limits]] = MappingProxyType({})
 
     def __init__(self, site: Site) -> None:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from forebay.api.router import Adapter, Holding, Message, Process
+    from forebay.sidecar.keeping import Keeping
     from forebay.sidecar.openlog import OpenLog
     from forebay.sidecar.worker import Worker
 
@@ -18,8 +19,11 @@ if TYPE_CHECKING:
 class Claims:
     """Asks the adapter, and the log of opened files where there is one."""
 
-    def __init__(self, adapter: Adapter, openlog: OpenLog | None, is_held: Callable[[Message], bool]) -> None:
+    def __init__(
+        self, adapter: Adapter, openlog: OpenLog | None, is_held: Callable[[Message], bool], keeping: Keeping
+    ) -> None:
         self._adapter = adapter
+        self._keeping = keeping
         self._is_held = is_held
         self._openlog = openlog
         self._named: dict[int, list[str]] | None = None
@@ -51,8 +55,9 @@ class Claims:
         if told is not None:
             return told
         named = self._named_by(worker.process)
-        if named:
-            return named
+        return named or self._keeping.kept(worker, self._opened_by(worker, at_rest=at_rest))
+
+    def _opened_by(self, worker: Worker, *, at_rest: bool) -> list[Holding]:
         logged = self._logged(worker.process.pid, is_alive=not at_rest)
         if not at_rest and (logged or worker.is_logged):
             return logged
@@ -76,7 +81,10 @@ class Claims:
         if not found and not is_another:  # a pid that is another's may have other records by now
             found = self._logged(worker.process.pid) if told is None else []
             moved = self._moved(worker.process.pid, found)
-        found = found or worker.holdings
+        found, moved = (
+            [each for each in some if each.message.identity not in worker.looks_at]
+            for some in (found or worker.holdings, moved)
+        )
         worker.holdings = [*found, *moved]
         return self._unfinished(worker.process.pid, found)
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from forebay.api.router import Message
     from forebay.sidecar.claims import Claims
+    from forebay.sidecar.keeping import Keeping
     from forebay.sidecar.limits.leaf import Enforcement
     from forebay.sidecar.metering import Meter
     from forebay.sidecar.roster import Roster
@@ -42,12 +43,14 @@ class Guard:
         self,
         enforcement: Enforcement,
         claims: Claims,
+        keeping: Keeping,
         meter: Meter,
         released: Callable[[list[Message]], None],
     ) -> None:
         self.roster: Roster
         self._enforcement = enforcement
         self._claims = claims
+        self._keeping = keeping
         self._meter = meter
         self._released = released
 
@@ -105,6 +108,7 @@ class Guard:
         """Look at every worker: for whatever no event tells."""
         now = time.monotonic()
         self._claims.begin_sweep()
+        self._keeping.begin_sweep(self.roster.workers.values())
         for worker in list(self.roster.workers.values()):
             if worker.order:
                 worker.leaf.kill()  # whatever was forked while the others were killed
@@ -114,6 +118,7 @@ class Guard:
             if worker.holdings and not worker.order:
                 self._check(worker, now)
         self._claims.end_sweep()
+        self._keeping.end_sweep()
 
     def _check(self, worker: Worker, now: float) -> None:
         age = now - worker.since

@@ -29,6 +29,7 @@ from forebay.sidecar.fuse import Fuse
 from forebay.sidecar.gate import Gate
 from forebay.sidecar.guard import Guard
 from forebay.sidecar.journal import Journal, JournalError
+from forebay.sidecar.keeping import Keeping
 from forebay.sidecar.launch import Launched
 from forebay.sidecar.listening import Listening
 from forebay.sidecar.metering import Meter
@@ -98,8 +99,9 @@ class Service:
             rules, self.journal, adapter, self.examiner, Fuse(own.set_aside_max), self.aside, withholding, self.meter,
             self._is_held, Published(Path(config.milter.state), config),
         )  # fmt: skip
-        claims = Claims(adapter, self.openlog, self._is_held)
-        self.guard = Guard(self.enforcement, claims, self.meter, self._released)
+        self._keeping = Keeping(adapter)
+        claims = Claims(adapter, self.openlog, self._is_held, self._keeping)
+        self.guard = Guard(self.enforcement, claims, self._keeping, self.meter, self._released)
         bounding = Bounding(router, adapter, file_size)
         self.roster = self.guard.roster = Roster(
             self.enforcement, adapter, bounding, router.workers, self._began, self._closed
@@ -239,7 +241,7 @@ class Service:
                 self.cases.ended_well()
 
     def _is_held(self, message: Message) -> bool:
-        """Whether a live worker has a message: one that was recorded as its holder may be dead, and unburied."""
+        """Whether a live worker keeps a message: one that was recorded as its holder may be dead, and unburied."""
         recorded = self.openlog.holders(message) if self.openlog else []
         noted = [
             each for pid, each in self.roster.workers.items()
@@ -247,15 +249,19 @@ class Service:
         ]  # fmt: skip
         if self.openlog:  # what was noted may be done, or was opened before the log began
             noted = [each for each in noted if opened(each.process.pid, (message.path,))]
-        return any(each.lives for each in (*noted, *(self.roster.workers[pid] for pid in recorded)))
+        holders = (*noted, *(self.roster.workers[pid] for pid in recorded))
+        return any(each.lives and self._keeping.keeps(each, message) for each in holders)
 
     def _moved(self, path: str) -> None:
         """A message was set aside: whoever has it still in hand a moment later would only die of it."""
         asyncio.get_running_loop().call_later(_MOMENT, self._end_holders, path)
 
     def _end_holders(self, path: str) -> None:
+        message = self._adapter.message(path)
         for worker in list(self.roster.workers.values()):
-            if not worker.order and any(each.path == path for each in opened(worker.process.pid, (path,))):
+            if worker.order or (message and message.identity in worker.looks_at):
+                continue
+            if any(each.path == path for each in opened(worker.process.pid, (path,))):
                 self.guard.end(worker, "stop")
 
     def _unwanted(self, message: Message) -> None:

@@ -41,6 +41,7 @@ class Postfix(Adapter):
     """One instance: its queue, the commands that act on it, and which of its processes work on what."""
 
     follows: ClassVar[bool] = True
+    locks: ClassVar[bool | None] = False  # not all of its programs do
     # Delivery agents have time limits of their own, and a remote host may be slow.
     limits: ClassVar[Mapping[str, Limits]] = MappingProxyType({
         "cleanup": Limits(memory=256 << 20),

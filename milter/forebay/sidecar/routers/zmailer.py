@@ -41,6 +41,7 @@ class ZMailer(Adapter):
     """Its directories below POSTOFFICE: router*/ with subdirectories A to Z, public/, queue/, transport/."""
 
     file_size: ClassVar[int] = 256 << 20
+    locks: ClassVar[bool | None] = True
 
     def __init__(self, site: Site) -> None:
         self._office = site.spool[0].rstrip("/") if site.spool else ""
