@@ -49,7 +49,7 @@ class Kit:
         """What the sidecar does every second."""
         self.cases.settle()
         self.cases.look_for_copies(self.adapter.paths())
-        requests.carry_out(self.journal, self.aside, self.rules.strikes, self.cases.reset_fuse)
+        requests.carry_out(self.journal, self.aside, self.rules.strikes, self.cases.fuse.reset)
 
     def ask(self, kind: str, entry: str) -> None:
         """What a person does."""
@@ -58,7 +58,7 @@ class Kit:
 
 def begin(
     root: Path, step: Callable[[str], None] = lambda _: None, fuse: int = 0, observe: bool = False,
-    examiner: Examiner | None = None, kind: type[Spool] = Spool,
+    examiner: Examiner | None = None, kind: type[Spool] = Spool, is_held: Callable[[Message], bool] = lambda _: False,
 ) -> Kit:  # fmt: skip
     """Begin a life of the sidecar at this place."""
     (root / "spool").mkdir(exist_ok=True)
@@ -71,7 +71,7 @@ def begin(
     rules = Rules(observe=observe)
     cases = Cases(
         rules, journal, adapter, examiner or Examiner(Config(), adapter), Fuse(fuse), aside, withholding, Meter(),
-        lambda _: False,
+        is_held,
     )  # fmt: skip
     cases.begin()
     return Kit(root, journal, adapter, aside, cases, rules)

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from forebay.sidecar.fuse import HOUR, Fuse
+from typing import TYPE_CHECKING
+
+from forebay.sidecar.fuse import DISTINCT, HOUR, WINDOW, Fuse
+from sidecar.cases_kit import begin, put
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pytest
 
 
 def test_one_too_many_within_an_hour_blows_it() -> None:
@@ -55,6 +63,41 @@ def test_one_killer_alone_never_blows_it() -> None:
     for number in range(100):
         fuse.ended(b"%d" % (number % 7), 1.0)
     assert not fuse.blown
+
+
+def test_only_a_strike_blows_it() -> None:
+    """A good end that makes the twentieth claim does not, whatever was before it: the next strike does."""
+    fuse = Fuse(10)
+    for number in range(WINDOW - 1):
+        fuse.ended(b"%d" % number, 1.0)
+    fuse.ended(b"", 2.0)
+    assert not fuse.blown
+    fuse.ended(b"one more", 3.0)
+    assert fuse.blown == 3.0
+
+
+def test_it_is_told_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """By the strike that blew it, and not again by what follows; after a reset anew."""
+    kit = begin(tmp_path, fuse=DISTINCT)
+    for number in range(2):
+        for each in range(WINDOW + 5):
+            name = f"m{number}-{each}"
+            put(tmp_path, name, name)
+            kit.strike(name)
+        kit.cases.ended_well(WINDOW)
+        kit.settle()
+        assert caplog.text.count("the fuse has blown") == number + 1
+        assert kit.journal.setting("fuse").partition(" ")[0] == str(kit.cases.fuse.blown)
+        kit.cases.fuse.reset()
+
+
+def test_it_is_told_where_one_only_observes(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Nothing is moved anyway, but a router that is broken is one."""
+    kit = begin(tmp_path, fuse=DISTINCT, observe=True)
+    for each in range(WINDOW + 5):
+        put(tmp_path, f"m{each}", f"m{each}")
+        kit.strike(f"m{each}")
+    assert caplog.text.count("the fuse has blown") == 1
 
 
 def test_zero_switches_it_off() -> None:

@@ -70,6 +70,26 @@ def test_a_copy_of_a_killer_is_refused_by_its_fingerprint(sites: Callable[..., S
     assert json.loads(site.entries("aside")[1].evidence)["reason"].startswith("fingerprint: ")
 
 
+def test_a_copy_of_what_is_being_tried_again_waits_at_the_gate(sites: Callable[..., Site]) -> None:
+    """Between a strike and the end of the retry nobody else is to die of the same; it went well, so the copy passes."""
+    site = gated(sites("open", workers=1))
+    site.router_options = ["--scan", "4"]
+    site.outage.touch()
+    site.start()
+    site.put("first", "frail", identity="same")
+    site.wait(lambda: "may run once more" in site.log())
+    queue, site.queue = site.queue, door(site)
+    site.put("copy", "frail", identity="same")
+    site.put("good")
+    site.queue = queue
+    site.wait(lambda: sorted(site.waiting()) == ["first", "good"])
+    time.sleep(1)  # in which it is looked at again
+    assert [each.name for each in door(site).iterdir()] == ["copy"]
+    site.outage.unlink()
+    site.wait(lambda: sorted(site.delivered()) == ["good", "same", "same"])
+    assert "withheld" not in site.log()
+
+
 def test_what_another_host_has_published_is_refused(sites: Callable[..., Site]) -> None:
     """By both kinds of fingerprints; one that turns out to be that of many messages is not matched any more."""
     site = gated(sites("open", fingerprints__suspend_after=2))

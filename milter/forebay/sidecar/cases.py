@@ -17,7 +17,7 @@ from forebay.api.router import Message
 from forebay.logs import LOGGER, printable
 from forebay.sidecar import docket, story
 from forebay.sidecar.docket import add_strike, know
-from forebay.sidecar.fuse import WINDOW
+from forebay.sidecar.fusebox import FuseBox
 from forebay.sidecar.journal import JournalError
 from forebay.sidecar.released import Released
 from forebay.sidecar.verdict import LOSSES, Verdict
@@ -71,7 +71,7 @@ class Cases:
         self._journal = journal
         self._adapter = adapter
         self._examiner = examiner
-        self.fuse = fuse
+        self.fuse = FuseBox(fuse, journal, meter)
         self._aside = aside
         self._withholding = withholding
         self._meter = meter
@@ -92,9 +92,7 @@ class Cases:
         convicted = [
             (each.at, docket.key(each.exact, each.shape, each.identity)) for each in entries if _counts(each.cause)
         ]
-        blown, _, troubled = self._journal.setting("fuse").partition(" ")
-        self.fuse.restore(float(blown or 0), float(troubled or 0), convicted)
-        self._meter.fuse(blown=bool(self.fuse.blown))
+        self.fuse.begin(convicted)
         self._hot = self._journal.hot(time.time() - HOT_SECONDS)
 
     def strike(self, culprit: Holding, verdict: Verdict, evidence: dict[str, object], *, again: bool = False) -> None:
@@ -114,14 +112,13 @@ class Cases:
         examined = self._examiner.examine(message)
         key = docket.key(examined.exact, examined.shape, message.identity)
         evidence |= {"cause": verdict.value, "confidence": culprit.confidence.word, "source": culprit.source}
-        was_blown = self.fuse.blown
         if not again:
-            self.fuse.ended(key, now)
+            self.fuse.struck(key, now)
+            self.fuse.tell()
         if self._rules.observe:
             _log.warning("observed: %s: would be a strike: %s", verdict.value, printable(message.path))
             return
         if self.fuse.blown:
-            self._blown(was_blown)
             return
         known = self._journal.record(message.identity) if again else None
         if known and known.state != "struck":
@@ -139,8 +136,7 @@ class Cases:
                 _log.warning("convicted without a fingerprint, so nothing is published: %s", printable(message.path))
         else:
             story.strike(strikes, verdict.value, culprit.confidence.word, message.path)
-        if self.fuse.blown:
-            self._blown(was_blown)
+        self.fuse.tell()
         self._hot |= dict.fromkeys(examined.digests, convicted)
         self.generation += 1
         self._move()
@@ -201,17 +197,23 @@ class Cases:
         except JournalError as error:
             self._failed(error)
 
-    def look_for_copies(self, paths: Iterable[str]) -> None:
-        """Take aside what has the fingerprint of something convicted; withhold what has that of something struck."""
+    def look_for_copies(self, paths: Iterable[str], *, is_new: bool = False) -> None:
+        """Take aside what has the fingerprint of something convicted; withhold what has that of something struck.
+
+        What somebody works on is let alone, unless it `is_new`: he has just begun, and would only die of it.
+        """
         try:
             for path in paths if self.is_hot else ():
                 message = self._adapter.message(path)
-                if message and not self._adapter.claimant(path) and not self._is_held(message):
-                    self._compare(message, self._examiner.examine(message))
+                if not message:
+                    continue
+                is_taken = bool(self._adapter.claimant(path)) or self._is_held(message)
+                if is_new or not is_taken:
+                    self._compare(message, self._examiner.examine(message), is_taken=is_taken)
         except JournalError as error:
             self._failed(error)
 
-    def _compare(self, message: Message, examined: Examined) -> None:
+    def _compare(self, message: Message, examined: Examined, *, is_taken: bool) -> None:
         found = [digest for digest in examined.digests if self._conviction_of(digest) is not None]
         kind = self.kind_known(message, examined)
         if not found and not kind:
@@ -220,7 +222,7 @@ class Cases:
             return
         if kind:
             self._take_copy(message, examined, {"matched": kind})
-        else:
+        elif not is_taken:
             self._withholding.withhold(message, f"{COPY}:{found[0].hex()}")
 
     def kind_known(self, message: Message, examined: Examined) -> str:
@@ -229,6 +231,10 @@ class Cases:
             if digest and self._conviction_of(digest):
                 return f"{name} {digest.hex()[:12]}"
         return self._published.matches(examined, message.identity) if self._published else ""
+
+    def is_on_trial(self, examined: Examined) -> bool:
+        """Whether something like this was struck, and its retry has not ended: nobody else is to die of it meanwhile."""
+        return self.is_hot and any(self._conviction_of(each) is False for each in examined.digests)
 
     def _conviction_of(self, digest: bytes) -> bool | None:
         """Whether a fingerprint is that of something convicted here, or struck; None for neither, and where a person says no."""
@@ -250,8 +256,7 @@ class Cases:
     def ended_well(self, messages: int = 1) -> None:
         """Workers are done with so many messages."""
         self._meter.claims["done"].inc(messages)
-        for _ in range(min(messages, WINDOW)):
-            self.fuse.ended(b"", time.time())
+        self.fuse.ended_well(messages)
 
     def hold(self, message: Message, examined: Examined, reason: str, original: str) -> bool | None:
         """Set aside what the gate does not let pass; None where it is only observed, False where it stays for now."""
@@ -292,12 +297,6 @@ class Cases:
         except JournalError:
             return 0, 0, 0
 
-    def reset_fuse(self) -> None:
-        """An operator says that the router is well again."""
-        self.fuse.reset()
-        self._meter.fuse(blown=False)
-        self._journal.keep("fuse", "0 0")
-
     @property
     def is_hot(self) -> bool:
         """Whether new messages in the spool are to be compared with what is known."""
@@ -310,9 +309,7 @@ class Cases:
             unstored, self._unstored = self._unstored, []
             for each in unstored:
                 self.strike(*each, again=True)
-            if self.fuse.settle(time.time()):
-                _log.warning("the fuse is reset after an hour of peace")
-                self.reset_fuse()
+            self.fuse.settle()
             if self._rules.observe:
                 return
             if self.fuse.blown:
@@ -372,18 +369,6 @@ class Cases:
             return
         self._take_copy(message, self._examiner.examine(message), {}, withheld.original)
         self._withholding.forget(withheld.identity)
-
-    def _blown(self, before: float) -> None:
-        if not before:
-            _log.critical(
-                "the fuse has blown: so many different messages are struck that the router itself must be broken; "
-                "nothing more is moved until an hour of peace, or: forebay sidecar --reset-fuse"
-            )
-            try:
-                self._journal.keep("fuse", f"{self.fuse.blown} {time.time()}")
-            except JournalError as error:
-                self._failed(error)  # it stays blown as long as we live
-        self._meter.fuse(blown=True)
 
 
 def _counts(cause: str) -> bool:

@@ -33,8 +33,9 @@ class Fuse:
     def ended(self, key: bytes, now: float) -> None:
         """A claim has ended: `key` is the fingerprint of what was struck, empty for a good end."""
         self._ended.append(key)
-        if key:
-            self._troubled = now
+        if not key:
+            return  # however much was struck before: what blows it is told as the strike that did it
+        self._troubled = now
         struck = [each for each in self._ended if each]
         if self._most and len(self._ended) == WINDOW and 2 * len(struck) > WINDOW and len(set(struck)) >= DISTINCT:
             self._blow(now)

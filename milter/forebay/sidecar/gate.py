@@ -2,7 +2,7 @@
 
 Writers deliver into directories that the router does not read. A file is complete when it has a name that the router
 would take: writers rename it, as the router's own protocol has it. What passes is renamed into the router's
-directory; what does not becomes a quarantine entry.
+directory; what does not becomes a quarantine entry. What is like a message that is being tried again waits for that.
 """
 
 from __future__ import annotations
@@ -70,8 +70,10 @@ class Gate:
         if message is None:
             return False
         examined = self._examiner.examine(message)
-        reason = self._reason(message, examined)
         try:
+            if self._cases.is_on_trial(examined) and not self._cases.released(message, examined):
+                return False
+            reason = self._reason(message, examined)
             target = self._adapter.place(target, os.lstat(path))
             if reason and not self._cases.released(message, examined):
                 held = self._cases.hold(message, examined, reason, target)

@@ -312,7 +312,7 @@ class Service:
             try:
                 if changes != (changes := self.journal.changes()):
                     requests.carry_out(
-                        self.journal, self.aside, self._config.router.limits.strikes, self.cases.reset_fuse
+                        self.journal, self.aside, self._config.router.limits.strikes, self.cases.fuse.reset
                     )
             except JournalError as error:
                 _log.error("%s", error)

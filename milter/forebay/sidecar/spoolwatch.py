@@ -86,7 +86,7 @@ class SpoolWatch:
     def _arrived(self) -> None:
         paths = (f"{self._folders.get(each.watch, '')}/{each.name}" for each in inotify.read(self._queue))
         new = [each for each in paths if self._adapter.is_message(each)]
-        self._cases.look_for_copies(new[:_AT_ONCE])
+        self._cases.look_for_copies(new[:_AT_ONCE], is_new=True)
         self._compared.difference_update(new[_AT_ONCE:])  # a name may be that of another message by now
 
     def _look_at_room(self) -> None:
