@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -202,6 +203,10 @@ class Site:
             journal.close()
         return found
 
+    def aside_count(self) -> int:
+        """How many messages lie aside, without a look into the journal."""
+        return sum(each.suffix == ".msg" for each in self.aside.iterdir()) if self.aside.is_dir() else 0
+
     def aside_names(self) -> list[str]:
         """The names that the messages which lie aside were put in by."""
         found = []
@@ -217,6 +222,10 @@ class Site:
     def kills(self, what: str) -> int:
         """How many workers ended with this verdict."""
         return self.log().count(f" ended: {what},")
+
+    def deaths(self) -> int:
+        """How many workers ended that had something in hand, whatever their end was."""
+        return len(re.findall(r"worker \d+ ended: (?!idle)", self.log()))
 
     def kills_by(self, kinds: Iterable[str]) -> Counter[str]:
         """How many strikes there are of each kind of message, by the name that its Message-ID begins with."""

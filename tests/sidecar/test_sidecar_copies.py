@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from forebay.config import Config
+from forebay.sidecar.examine import Examiner
 from sidecar.cases_kit import begin, put
 
 if TYPE_CHECKING:
@@ -34,3 +36,25 @@ def test_a_copy_of_what_is_on_trial_is_never_taken_out_of_a_hand(tmp_path: Path)
     assert copy.exists()
     assert not waiting.exists()
     assert kit.journal.entries() == []
+
+
+def test_what_a_worker_renames_meanwhile_is_read_where_it_is(tmp_path: Path) -> None:
+    """A claim by name comes between a look and a reading: no copy counts as a killer of its own for that."""
+    kit = begin(tmp_path)
+    examiner = Examiner(Config(), kit.adapter)
+    path = put(tmp_path, "copy", "same")
+    message = kit.message("copy")
+    path.rename(path.with_name("copy-4711"))
+    assert examiner.examine(message).exact
+
+
+def test_what_could_not_be_read_once_is_read_again(tmp_path: Path) -> None:
+    """Nothing is remembered of a message that was nowhere for a moment."""
+    kit = begin(tmp_path)
+    examiner = Examiner(Config(), kit.adapter)
+    path = put(tmp_path, "copy", "same")
+    message = kit.message("copy")
+    path.rename(path.with_name(".hidden"))
+    assert examiner.examine(message).digests == ()
+    path.with_name(".hidden").rename(path)
+    assert examiner.examine(message).exact

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from forebay.message.envelope import Envelope
 
 _REMEMBERED: Final = 20_000
+_TRIES: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +49,13 @@ class Examiner:
         self._cache: OrderedDict[bytes, Examined] = OrderedDict()
 
     def examine(self, message: Message) -> Examined:
-        """The fingerprints of a message; nothing of one that cannot be read."""
+        """The fingerprints of a message, wherever it lies now; nothing of one that cannot be read."""
         known = self._cache.get(message.identity)
         if known is None:
-            known = self._cache[message.identity] = self._examine(message.path)
+            known = self._examine(message)
+            if known is None:
+                return Examined()  # as for now: a copy that has no fingerprints would be one more killer
+            self._cache[message.identity] = known
             if len(self._cache) > _REMEMBERED:
                 self._cache.popitem(last=False)
         return known
@@ -61,10 +65,15 @@ class Examiner:
         fields, envelope, body, _ = self._read(path)
         return self._gate.judge(fields, envelope, body) if envelope else CLEAN
 
-    def _examine(self, path: str) -> Examined:
-        fields, envelope, body, sender = self._read(path)
+    def _examine(self, message: Message) -> Examined | None:
+        fields, envelope, body, sender = self._read(message.path)
+        for _ in range(_TRIES):
+            there = self._adapter.find(message) if envelope is None else None
+            if there is None:
+                break
+            fields, envelope, body, sender = self._read(there.path)  # a router has renamed it, as its claim
         if envelope is None:
-            return Examined()
+            return None
         verdict = self._protect.judge(fields, envelope, body)
         shape = fingerprint.shape(traits(verdict, fields, envelope, self._shaping))
         return Examined(fingerprint.exact(fields, sender), shape, sender)
