@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from forebay.api.router import Confidence, Holding, Message, Site
+from forebay.api.router import Adapter, Confidence, Holding, Message, Site
 from forebay.config import Config
 from forebay.sidecar import requests
 from forebay.sidecar.aside import Aside
@@ -30,7 +30,7 @@ class Kit:
 
     root: Path
     journal: Journal
-    adapter: Spool
+    adapter: Adapter
     aside: Aside
     cases: Cases
     rules: Rules
@@ -58,7 +58,7 @@ class Kit:
 
 def begin(
     root: Path, step: Callable[[str], None] = lambda _: None, fuse: int = 0, observe: bool = False,
-    examiner: Examiner | None = None, kind: type[Spool] = Spool, is_held: Callable[[Message], bool] = lambda _: False,
+    examiner: Examiner | None = None, kind: type[Adapter] = Spool, is_held: Callable[[Message], bool] = lambda _: False,
 ) -> Kit:  # fmt: skip
     """Begin a life of the sidecar at this place."""
     (root / "spool").mkdir(exist_ok=True)

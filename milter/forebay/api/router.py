@@ -245,6 +245,9 @@ class Adapter:
         """The path under which a message, with this status, is put back into the queue for the router to take."""
         return original
 
+    def hurry(self, patience: float) -> None:
+        """Who asks cannot wait longer than this for a command of the router's: it goes on, and BlockingIOError is raised."""
+
     # Setting aside. A router that has a place of its own for what is to wait (a hold queue) is told to use that: these
     # four are overridden together. `message.path` may be out of date; its identity is not. Each may be called again
     # after any interruption, and answers as if it had been called once.

@@ -5,20 +5,18 @@ Sendmail has no command that tells of one message, so its control files are read
 everything that is quarantined. For a deletion there is no command: the two files are removed under Sendmail's own lock.
 """
 
-# ruff: noqa: S603 - runs Sendmail's own command, with a queue id that has letters and digits only
-
 from __future__ import annotations
 
 import errno
 import fcntl
 import os
 import re
-import subprocess
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from forebay import files
+from forebay.api.program import Programs
 from forebay.message import controlfile
 from forebay.message.controlfile import ControlFile
 
@@ -39,7 +37,6 @@ __all__ = [
 
 QUARANTINED: Final = "hf"
 WAITING: Final = "qf"
-TIMEOUT: Final = 60.0
 QUEUE_ID: Final = re.compile(r"[0-9A-Za-z]{8,40}")
 MOST_CONTROL: Final = 16 << 20
 """Bytes of a control file that are read; of a longer one its end is missing, and it is taken for no whole one."""
@@ -75,11 +72,13 @@ def places_below(directories: Sequence[Path]) -> Places:
 class SendmailQueue:
     """The queue in these places. The commands are those of the Sendmail with this `config`, run with `environment`.
 
-    Every method raises OSError: BlockingIOError where Sendmail has the message locked.
+    Every method raises OSError: BlockingIOError where Sendmail has the message locked, or where its command takes longer
+    than the patience of `programs`.
     """
 
     def __init__(self, places: Places, config: str = "", environment: dict[str, str] | None = None) -> None:
         self.places = places
+        self.programs = Programs()
         self._config = (f"-C{config}",) if config else ()
         self._environment = environment or {**os.environ, "LANG": "C"}
 
@@ -157,16 +156,9 @@ class SendmailQueue:
                     raise OSError(errno.EBUSY, f"Sendmail would take {each.name.removeprefix(kind)} as well", queue_id)
 
     def _run(self, *arguments: str) -> None:
-        try:
-            done = subprocess.run(
-                self.command(*arguments), env=self._environment, stdin=subprocess.DEVNULL, capture_output=True,
-                check=False, timeout=TIMEOUT,
-            )  # fmt: skip
-        except subprocess.TimeoutExpired as error:
-            raise TimeoutError(errno.ETIMEDOUT, str(error), "sendmail") from None
-        if done.returncode:
-            said = (done.stderr or done.stdout).strip().splitlines()
-            raise OSError(errno.EIO, repr(said[-1][:200])[2:-1] if said else f"status {done.returncode}", "sendmail")
+        done = self.programs.run(self.command(*arguments), self._environment)
+        if done.status:
+            raise OSError(errno.EIO, done.last_words, "sendmail")
 
     def _read(self, kind: str, queue_id: str, folder: Path) -> Found | None:
         control = folder / f"{kind}{queue_id}"

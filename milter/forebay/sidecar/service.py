@@ -54,6 +54,8 @@ _log = logging.getLogger(LOGGER)
 _SWEEP: Final = 0.5
 _GATE: Final = 0.25
 _SETTLE: Final = 1.0
+PATIENCE: Final = 0.25
+"""Seconds that workers may go unguarded for a command of the router's own."""
 _LOOK: Final = 20.0
 _SHARE: Final = 100
 """A sweep that took so long is not done again for a hundred times as long: one percent of a core."""
@@ -73,6 +75,7 @@ class Service:
         self._config, self._adapter, self._command = config, adapter, command
         self._runtime = Path(config.milter.runtime)
         self._lock = statusfile.lock(state)
+        adapter.hurry(PATIENCE)
         file_size = router.limits.file_size or adapter.file_size
         bounds = enforce.bounds(router, file_size)
         heritage = raise_own(file_size)

@@ -43,12 +43,17 @@ class Withholding:
                 "INSERT OR REPLACE INTO withheld VALUES (?, ?, ?, 'intended', ?, ?)",
                 (message.identity, message.path, kept, reason, time.time()),
             )
+        return self._carry_out(message, kept, reason)
+
+    def _carry_out(self, message: Message, kept: str, reason: str) -> bool:
         try:
             moves.make_directory(self._directory)
             moves.make_directory(f"{self._directory}/{_FOLDER}")
             place = self._adapter.set_aside(message, kept, self._move)
+        except BlockingIOError:
+            return False  # the intent stays: a command of the router's own may yet do it
         except OSError as error:
-            if not isinstance(error, (FileNotFoundError, BlockingIOError)):
+            if not isinstance(error, FileNotFoundError):
                 _log.error("cannot withhold %s: %s", printable(message.path), error)
             place = ""
         if not place:
@@ -71,15 +76,17 @@ class Withholding:
             db.execute("DELETE FROM withheld WHERE identity = ?", (identity,))
 
     def settle(self) -> None:
-        """Finish what the last life of the sidecar left open."""
+        """Finish what the last life of the sidecar left open, or what could not be done at once."""
         for each in self._journal.withheld():
             place = self._adapter.kept(_message(each), each.kept)
             if each.state == "returning":
                 self._return(each)
+            elif place and each.state == "intended":
+                self._kept(each.identity, place)
+            elif each.state == "intended":
+                self._carry_out(_message(each), each.kept, each.reason)
             elif not place:
                 self.forget(each.identity)
-            elif each.state == "intended":
-                self._kept(each.identity, place)
 
     def _kept(self, identity: bytes, place: str) -> None:
         with self._journal.change() as db:

@@ -61,6 +61,9 @@ class Postfix(Adapter):
     def mistakes(self) -> list[tuple[str, str]]:
         return super().mistakes() or mistakes(self.site)
 
+    def hurry(self, patience: float) -> None:
+        self._commands.programs.patience = patience
+
     # Messages.
 
     def directories(self) -> tuple[str, ...]:

@@ -1,7 +1,5 @@
 """What the Postfix adapter does with queue files: Postfix's own commands, and a rename that nobody is in the way of."""
 
-# ruff: noqa: S603 - runs Postfix's own commands, with a queue id that has letters and digits only
-
 from __future__ import annotations
 
 import errno
@@ -9,16 +7,16 @@ import fcntl
 import os
 import re
 import signal
-import subprocess
 import time
 from contextlib import suppress
 from stat import S_IMODE, S_IXUSR
 from typing import TYPE_CHECKING, Final
 
+from forebay.api.program import Programs
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-TIMEOUT: Final = 30.0
 QUEUE_ID: Final = re.compile(r"[0-9A-Za-z]{6,40}")
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _DEFAULT_LIFETIME: Final = 432_000.0
@@ -32,6 +30,7 @@ class Commands:
 
     def __init__(self, directory: str) -> None:
         self._at = ("-c", directory) if directory else ()
+        self.programs = Programs()
 
     def hold(self, queue_id: str) -> None:
         """Put a message on hold, in whichever queue it is."""
@@ -61,18 +60,10 @@ class Commands:
         self._run("postsuper", option, queue_id, *queues)
 
     def _run(self, program: str, *arguments: str) -> bytes:
-        command = (program, *self._at, *arguments)
-        environment = {**os.environ, "LANG": "C"}
-        try:
-            done = subprocess.run(
-                command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=TIMEOUT
-            )
-        except subprocess.TimeoutExpired:
-            raise OSError(errno.ETIMEDOUT, f"{program} takes longer than {TIMEOUT:.0f} s") from None
-        if done.returncode:
-            said = done.stderr.decode("ascii", "backslashreplace").strip().splitlines()
-            raise OSError(errno.EIO, f"{program}: {said[-1] if said else f'status {done.returncode}'}")
-        return done.stdout
+        done = self.programs.run((program, *self._at, *arguments), {**os.environ, "LANG": "C"})
+        if done.status:
+            raise OSError(errno.EIO, f"{program}: {done.last_words}")
+        return done.output
 
 
 def make_ready(path: str, inode: int, *, ready: bool = True) -> None:

@@ -60,6 +60,9 @@ class Sendmail(Adapter):
         self._started_for: OrderedDict[tuple[int, int], list[Holding]] = OrderedDict()
         super().__init__(site)
 
+    def hurry(self, patience: float) -> None:
+        self._queue.programs.patience = patience
+
     def directories(self) -> tuple[str, ...]:
         return tuple(self._bodies)
 
