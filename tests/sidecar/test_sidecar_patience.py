@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from forebay.api.program import Programs
+from forebay.api.router_program import Programs
 from forebay.sidecar.routers.sendmail import Sendmail
 from forebay.sidecar.service import PATIENCE
 from sidecar.cases_kit import begin

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from forebay import files
-from forebay.api.program import Programs
+from forebay.api.router_program import Programs
 from forebay.message import controlfile
 from forebay.message.controlfile import ControlFile
 

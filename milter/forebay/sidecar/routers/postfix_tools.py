@@ -12,7 +12,7 @@ from contextlib import suppress
 from stat import S_IMODE, S_IXUSR
 from typing import TYPE_CHECKING, Final
 
-from forebay.api.program import Programs
+from forebay.api.router_program import Programs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
