@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from forebay.quickstart.private_postfix import PrivatePostfix
+    from forebay.testing import MilterService
     from mta.private_site import Site
 
 FOREBAY: Final = (sys.executable, "-c", "from forebay.cli.main import main; main()")
@@ -99,13 +101,17 @@ class Desk:
             process.wait(20)
 
 
+def desk_of(milter: MilterService, postfix: PrivatePostfix) -> Desk:
+    """What the operator of a Postfix works with, whose mail this milter judges."""
+    own = milter.folder / "clerk.toml"
+    quarantine = f'[quarantine]\npostfix = "{postfix.folder}/etc"\n'
+    own.write_text(f'{milter.config.read_text()}\n{quarantine}[sidecar]\nmetrics = ""\n')
+    path = f"{postfix.tree / 'usr/sbin'}:{os.environ.get('PATH', '')}"
+    return Desk(own, {**os.environ, **postfix.environment, "PATH": path})
+
+
 @contextmanager
 def quarantine_site(config: str = "", **settings: str) -> Iterator[tuple[Site, Desk]]:
     """A Postfix and a milter, and the desk beside them."""
     with private_site(config, **settings) as where:
-        etc = where.postfix.folder / "etc"
-        own = where.milter.folder / "clerk.toml"
-        own.write_text(f'{where.milter.config.read_text()}\n[quarantine]\npostfix = "{etc}"\n[sidecar]\nmetrics = ""\n')
-        tools = where.postfix.environment
-        path = f"{where.postfix.tree / 'usr/sbin'}:{os.environ.get('PATH', '')}"
-        yield where, Desk(own, {**os.environ, **tools, "PATH": path})
+        yield where, desk_of(where.milter, where.postfix)
