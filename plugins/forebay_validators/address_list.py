@@ -105,6 +105,24 @@ class GroupUnterminated(DefectValidator):
 
 
 @validator(
+    id="group-name-invalid",
+    rfc="RFC 5322 3.4",
+    group="address",
+    action=QUARANTINE,
+    good=[b"To: undisclosed-recipients:;", b"To: Friends of J. Doe: a@example.org;", b'To: "a@example.org": b@example.org;'],
+    bad=[b"To: a@example.org: b@example.org;", b"To: (friends): a@example.org;", b"To: friends.: a@example.org;"],
+)
+class GroupNameInvalid(DefectValidator):
+    """Quarantines a group without a name, or whose name has an @, or a dot at its edge.
+
+    Python's `email` takes the name with an @ for the recipient, where others take the members, and falls over the rest: an
+    IndexError, an AttributeError. Bytes: `To: a@example.org: b@example.org;`.
+    """
+
+    defects = ("group-name-invalid",)
+
+
+@validator(
     id="group-in-group",
     rfc="RFC 5322 3.4",
     group="address",

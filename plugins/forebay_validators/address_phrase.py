@@ -76,6 +76,25 @@ class AddressPhrasePeriod(DefectValidator):
 
 
 @validator(
+    id="address-phrase-leading-dot",
+    rfc="RFC 5322 4.1",
+    group="address",
+    action=TAG,
+    strict=QUARANTINE,
+    good=[b'To: ".example" <j@example.org>', b"To: John Q. Public <j@example.org>"],
+    bad=[b"To: .example <j@example.org>"],
+)
+class AddressPhraseLeadingDot(DefectValidator):
+    """Tags a display name that begins with a period and has no quotation marks.
+
+    The obsolete form has a word first; Python's `email` falls over it: an AttributeError. Some products have such a name.
+    Bytes: `To: .example <j@example.org>`.
+    """
+
+    defects = ("phrase-leading-dot",)
+
+
+@validator(
     id="address-phrase-unquoted-comma",
     rfc="RFC 5322 3.4",
     group="address",

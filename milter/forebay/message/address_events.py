@@ -326,6 +326,10 @@ def on_colon(r: Reading, at: int, state: int, following: int, _kind: int) -> int
         r.note("angle-junk", at, at + 1, "colon after the closing angle bracket")
         return State.JUNK
     r.end_words(at)
+    if r.empty:
+        r.note("group-name-invalid", at, at + 1, "group without a name")
+    elif r.at >= 0 or state == State.DOT or r.value.startswith(b".", r.first):
+        r.note("group-name-invalid", r.first, at, "group whose name has an @, or a dot at its edge")
     r.group_depth += 1
     r.diagnosis.measure("group-depth", r.group_depth, at, at + 1)
     if r.group >= 0:

@@ -34,7 +34,7 @@ _SIMPLE: Final = (
 
 _LAPSES: Final = frozenset({
     "addr-spec-dot-blank", "at-in-phrase", "at-in-phrase-differs", "domain-trailing-dot", "domain-underscore",
-    "element-empty", "local-part-dots", "local-part-long", "local-part-naked", "phrase-comma", "phrase-special",
+    "element-empty", "local-part-dots", "local-part-long", "local-part-naked", "phrase-comma", "phrase-leading-dot", "phrase-special",
     "route-bang-or-percent", "semicolon-separator",
 })  # fmt: skip
 """What people's programs do write, in long lists even: counted apart from the syntax errors that only killers have."""
@@ -164,6 +164,8 @@ class Reading:
         if self.at >= 0:
             end = self.domain_end if self.domain_end >= 0 else at
             self.phrase_domain = self.value[self.domain : end].strip(BLANKS).lower()
+        elif self.first >= 0 and self.value.startswith(b".", self.first):
+            self.note("phrase-leading-dot", self.first, self.first + 1, "display name that begins with a period")
         elif self.period >= 0 or self.dots >= 0 or state == State.DOT:
             place = max(self.period, self.dots, self.first)
             self.diagnosis.note("phrase-period", place, place + 1, "period in a display name without quotes")
