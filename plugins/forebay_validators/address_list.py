@@ -109,7 +109,11 @@ class GroupUnterminated(DefectValidator):
     rfc="RFC 5322 3.4",
     group="address",
     action=QUARANTINE,
-    good=[b"To: undisclosed-recipients:;", b"To: Friends of J. Doe: a@example.org;", b'To: "a@example.org": b@example.org;'],
+    good=[
+        b"To: undisclosed-recipients:;",
+        b"To: Friends of J. Doe: a@example.org;",
+        b'To: "a@example.org": b@example.org;',
+    ],
     bad=[b"To: a@example.org: b@example.org;", b"To: (friends): a@example.org;", b"To: friends.: a@example.org;"],
 )
 class GroupNameInvalid(DefectValidator):
