@@ -21,7 +21,7 @@ from forebay.store import changes, passes, requests
 from forebay.store.changes import FOREBAY
 from forebay.store.entries import Entry
 from forebay.store.ledger import Held
-from forebay.store.queues import HOLD, Glance, NoQueueError, bare, is_same
+from forebay.store.queues import HOLD, Glance, NoQueueError, bare, is_same, is_unique
 from forebay.store.schema import ANNOUNCED, DELETED, ENTRY, HELD, MTA_HOLD, RELEASED, VANISHED
 
 if TYPE_CHECKING:
@@ -85,6 +85,7 @@ class Hands:
         self._offer = offer
         self._grace = grace
         self._look_at = 0.0
+        self._missed: dict[str, float] = {}
 
     def turn(self) -> None:
         """Do what there is to do. Raises a ForebayError where the store, the queue or the ledger cannot be used."""
@@ -112,6 +113,7 @@ class Hands:
     def _look(self, announced: list[Entry]) -> None:
         """Compare what should wait in the queues with what does."""
         queues = Glance(self._queues)
+        missed = {}
         for entry in announced:
             try:
                 found = self._find(entry.id, queues)
@@ -119,8 +121,12 @@ class Hands:
                 continue  # it may be held; it stays announced
             if not isinstance(found, str):
                 self._change(entry.id, HELD, f"queue id {found.queued.queue_id}", size=found.queued.size)
-            elif time.time() - entry.at > self._grace:
+                continue
+            # By a clock that nobody sets: a wall clock that jumps ahead would give up what is on its way into the queue.
+            since = missed[entry.id] = self._missed.get(entry.id, time.monotonic())
+            if time.monotonic() - since > self._grace:
                 self._close(entry.id, VANISHED, found)
+        self._missed = missed
         for entry_id, known in self._ledger.held().items():
             there = queues.listed(known.mta).get(known.queued.queue_id)
             if there and is_same(known.queued, there):
@@ -260,8 +266,11 @@ class Hands:
 def _fits(record: Record, there: Queued) -> bool:
     """Whether a message may be the one that was quarantined: came in before its verdict, and not long before.
 
-    An MTA may rewrite a sender after the milter has seen it: then the time has to fit more narrowly.
+    An MTA may rewrite a sender after the milter has seen it: then the time has to fit more narrowly. A queue id that
+    never comes again is enough, whatever the clocks were.
     """
+    if is_unique(there.queue_id):
+        return there.size > 0
     age = record.at - there.arrival
     most = _DAY if bare(record.sender) == bare(there.sender) else _SLACK
     return -2.0 <= age <= most and there.size > 0

@@ -6,12 +6,16 @@ message is what the milter was told by the MTA itself (`forebay.records.Record.m
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from forebay.errors import UnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+_LONG: Final = re.compile(r"[0-9A-Za-z]{10,}z[0-9A-Za-y]+")
+"""Seconds and microseconds in base 52, a `z`, the inode (postconf(5), enable_long_queue_ids)."""
 
 HOLD: Final = "hold"
 """The queue of what is held; a message anywhere else is on its way."""
@@ -76,6 +80,14 @@ def bare(sender: bytes | str) -> str:
     """An envelope sender for comparing: without brackets, in lower case; the null sender as Postfix writes it."""
     text = sender.decode("utf-8", "replace") if isinstance(sender, bytes) else sender
     return text.strip().removeprefix("<").removesuffix(">").lower() or "mailer-daemon"
+
+
+def is_unique(queue_id: str) -> bool:
+    """Whether a queue id has its own time in it, so that it never comes again: a long one of Postfix has a `z`.
+
+    Short ones are hexadecimal; they come again, and so does what Sendmail takes for one after sixty years.
+    """
+    return _LONG.fullmatch(queue_id) is not None
 
 
 def is_same(known: Queued, there: Queued) -> bool:
