@@ -223,9 +223,9 @@ class Site:
         """How many workers ended with this verdict."""
         return self.log().count(f" ended: {what},")
 
-    def deaths(self) -> int:
-        """How many workers ended that had something in hand, whatever their end was."""
-        return len(re.findall(r"worker \d+ ended: (?!idle)", self.log()))
+    def deaths(self) -> Counter[str]:
+        """How many workers have ended, by verdict, but those that had nothing in hand and no fault."""
+        return Counter(re.findall(r"worker \d+ ended: (?!idle)([a-z-]+)", self.log()))
 
     def kills_by(self, kinds: Iterable[str]) -> Counter[str]:
         """How many strikes there are of each kind of message, by the name that its Message-ID begins with."""
