@@ -27,7 +27,7 @@ from sidecar.sidecar_kit import groups
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-SHIM: Final = Path(__file__).with_name("dying_cleanup.c")
+SHIM: Final = Path(__file__).with_name("dying_daemon.c")
 
 SERVICE: Final = "evil unix - n n - 5 pipe flags= user=games argv={folder}/filter ${{queue_id}}\n"
 
@@ -221,30 +221,30 @@ class Guarded(ServicePostfix):
         return Postfix(AdapterSite(spool=(queue,), config=str(self.folder / "etc"), aside=f"{queue}/forebay-aside"))
 
 
-def with_dying_cleanup(folder: Path, tree: Path) -> dict[str, str]:
-    """A folder of daemons whose cleanup dies of some messages; the settings that make Postfix use it."""
+def with_dying(program: str, folder: Path, tree: Path) -> dict[str, str]:
+    """A folder of daemons of which one dies of some messages; the settings that make Postfix use it."""
     daemons, real = folder / "daemons", tree / "usr/lib/postfix/sbin"
     daemons.mkdir()
-    for program in real.iterdir():
-        (daemons / program.name).symlink_to(program)
+    for each in real.iterdir():
+        (daemons / each.name).symlink_to(each)
     shim = daemons / "shim.so"
     flags = ("-shared", "-fPIC", "-Wall", f'-DREPAIRED="{folder}/repaired"', "-o", str(shim))
     subprocess.run(("cc", *flags, str(SHIM), "-ldl"), check=True)
-    (daemons / "cleanup").unlink()
-    (daemons / "cleanup").write_text(f'#!/bin/sh\nLD_PRELOAD={shim} exec {real}/cleanup "$@"\n')
-    (daemons / "cleanup").chmod(0o755)
+    (daemons / program).unlink()
+    (daemons / program).write_text(f'#!/bin/sh\nLD_PRELOAD={shim} exec {real}/{program} "$@"\n')
+    (daemons / program).chmod(0o755)
     return {"daemon_directory": str(daemons)}
 
 
 @contextmanager
 def guarded(
     settings: Mapping[str, str] | None = None, services: str = "", config: str = LIMITS, *, tree: Path | None = None,
-    dying_cleanup: bool = False,
+    dying: str = "",
 ) -> Iterator[Guarded]:  # fmt: skip
-    """Run both until the end of the block."""
+    """Run both until the end of the block; `dying` is a daemon of Postfix that dies of what such messages have in them."""
     tree = tree or unpack("postfix", CACHE)
     with private_folder() as folder:
-        more = with_dying_cleanup(folder, tree) if dying_cleanup else {}
+        more = with_dying(dying, folder, tree) if dying else {}
         postfix = Guarded(folder, tree, {**more, **(settings or {})}, services, config)
         try:
             postfix.start()

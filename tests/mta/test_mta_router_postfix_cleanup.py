@@ -24,7 +24,7 @@ def test_what_kills_cleanup_is_moved_aside(services: str) -> None:
     """After two deaths, while mail by SMTP and by sendmail(1) flows; released, it is delivered once. The cleanup of
     pickup may be the one of smtpd as well.
     """
-    with guarded(services=services, dying_cleanup=True) as postfix:
+    with guarded(services=services, dying="cleanup") as postfix:
         for how in KILLERS:
             postfix.submit(evil(how, f"killer-{how}"), *LOCAL)
         good: list[str] = []
@@ -66,7 +66,7 @@ def test_what_cleanup_has_put_off_is_innocent_of_what_comes_next() -> None:
     """Local mail stays in maildrop while its milter is away, and the same cleanup serves smtpd right after it: what that
     dies of came by SMTP, and the message in maildrop is neither struck nor moved.
     """
-    with guarded(AWAY, dying_cleanup=True) as postfix:
+    with guarded(AWAY, dying="cleanup") as postfix:
         postfix.submit(evil("", "put-off"), *LOCAL)
         for number in range(KILLS):
             is_put_off_again(postfix)

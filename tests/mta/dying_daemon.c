@@ -1,5 +1,5 @@
-/* Preloaded into Postfix's cleanup: dies of a message with the field X-Die, in the way that its value says, as long as
-   the file REPAIRED does not exist. Defined on the command line: REPAIRED. */
+/* Preloaded into a daemon of Postfix: dies of what it reads with "X-Die: " in it, in the way that the word after that
+   says, as long as the file REPAIRED does not exist. Defined on the command line: REPAIRED. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <signal.h>
