@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from mta.private_site import Site
 
 FOREBAY: Final = (sys.executable, "-c", "from forebay.cli.main import main; main()")
+EVERYTHING: Final = "100000"
+"""The longest page that there is."""
 CLERK: Final = (sys.executable, "-m", "forebay.sidecar.clerk")
 
 
@@ -47,8 +49,9 @@ class Desk:
         return done.stdout
 
     def entries(self, *words: str) -> list[dict[str, Any]]:
-        """What `quarantine list` finds."""
-        return [json.loads(line) for line in self.ask("quarantine", "list", "--json", *words).splitlines()]
+        """What `quarantine list` finds, all pages of it."""
+        listed = self.ask("quarantine", "list", "--json", "--limit", EVERYTHING, *words)
+        return [json.loads(line) for line in listed.splitlines()]
 
     def entry(self, queue_id: str, *words: str) -> dict[str, Any]:
         """The entry of a message in the MTA's queue, once it is there."""
