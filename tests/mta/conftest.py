@@ -1,9 +1,9 @@
-"""Tells at the end under which MTAs the tests ran, by what these call themselves."""
+"""Tells at the end under which MTAs the tests ran, by what these call themselves; with -v, which tests and how they ended."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
@@ -14,6 +14,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 
+NONE: Final = "no MTA"
+"""Where a milter is spoken to directly: by miltertest, or by garbage that no MTA would send."""
+PREFIX: Final = "tests/mta/"
+
+
 class Listener:
     """Knows which MTAs run: a test counts for each that does so while it is called."""
 
@@ -22,7 +27,8 @@ class Listener:
         self._versions: dict[str, str] = {}
         self._running: dict[int, str] = {}
         self._seen: set[str] = set()
-        self._tests: dict[str, int] = defaultdict(int)
+        self._tests: dict[str, list[str]] = defaultdict(list)
+        self._failed: set[str] = set()
         self._listen(PrivatePostfix, "_wait_until_it_answers", lambda mta: str(mta.tree), "Postfix")
         self._listen(PrivateSendmail, "start", lambda _: "sendmail", "Sendmail")
 
@@ -46,19 +52,28 @@ class Listener:
         self._patch.setattr(kind, "stop", note_stop)
 
     @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_call(self) -> Iterator[None]:
+    def pytest_runtest_call(self, item: pytest.Item) -> Iterator[None]:
         """Count one test."""
         self._seen = set(self._running.values())
         try:
             return (yield)
         finally:
-            for each in self._seen:
-                self._tests[each] += 1
+            for each in self._seen or {NONE}:
+                self._tests[each].append(item.nodeid)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Remember which one failed, in whatever part of it."""
+        if report.failed:
+            self._failed.add(report.nodeid)
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        """One line an MTA."""
-        for each, number in sorted(self._tests.items()):
-            terminalreporter.write_line(f"under {each}: {number} tests")
+        """One line an MTA, and with -v one line a test below it."""
+        for each, tests in sorted(self._tests.items()):
+            terminalreporter.write_line(f"under {each}: {len(tests)} tests")
+            if terminalreporter.verbosity > 0:
+                for test in tests:
+                    outcome = "FAILED" if test in self._failed else "passed"
+                    terminalreporter.write_line(f"    {outcome}  {test.removeprefix(PREFIX)}")
 
     def pytest_unconfigure(self) -> None:
         """Listen no more."""
