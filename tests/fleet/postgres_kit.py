@@ -13,6 +13,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, nullco
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import psutil  # type: ignore[import-untyped]  # has none
 import psycopg
 
 from forebay.quickstart.debs import library_path, unpack
@@ -44,6 +45,21 @@ class Postgres:
     def dsn(self) -> str:
         """The same for psycopg."""
         return f"postgresql://forebay@127.0.0.1:{self.port}/forebay"
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether its first process runs."""
+        return self._process is not None and self._process.poll() is None
+
+    @property
+    def pid(self) -> int:
+        """Of its first process."""
+        assert self._process
+        return self._process.pid
+
+    def pids(self) -> list[int]:
+        """Of all of its processes."""
+        return [self.pid, *(each.pid for each in psutil.Process(self.pid).children())]
 
     @property
     def _maintenance(self) -> str:

@@ -2,7 +2,7 @@
 
 What it does with a message is written in the message's field X-Do; without one it parses the header with the standard
 library's email package, and so dies of what that really dies of. A message that is done goes to the file `delivered`
-(one line, its Message-ID) and leaves the spool.
+(one line: its Message-ID, a semicolon, and who did it) and leaves the spool.
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ def process(data: bytes, delivered: str) -> int:
             str(parsed[name])
     identity = ID.search(data)
     log = os.open(delivered, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-    os.write(log, (identity[1] if identity else b"?") + b"\n")
+    os.write(log, (identity[1] if identity else b"?") + b";%d\n" % os.getpid())
     os.close(log)
     return 0
 

@@ -86,6 +86,11 @@ class PrivatePostfix:
         return self.tool("postconf", "-h", "mail_version").decode().strip()
 
     @property
+    def is_alive(self) -> bool:
+        """Whether its first process runs."""
+        return self._master is not None and self._master.poll() is None
+
+    @property
     def environment(self) -> dict[str, str]:
         """What a program of this Postfix needs in its environment."""
         path = os.environ.get("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
