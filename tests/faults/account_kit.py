@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from faults.load_kit import DOUBTFUL, EVIL, GOOD, KILLER
+from faults.sending_kit import DOUBTFUL, EVIL, GOOD, KILLER
 from forebay.sidecar.journal import Journal
 
 if TYPE_CHECKING:
     from faults.faults_kit import Chronicle
-    from faults.load_kit import Sent
+    from faults.sending_kit import Sent
     from faults.whole_kit import Whole
 
 _QUEUED: Final = re.compile(r"postfix/cleanup\[\d+\]: (\w+): message-id=<(\w+)@example\.org>")

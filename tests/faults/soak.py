@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from faults.account_kit import Checker
 from faults.faults_kit import Chronicle
-from faults.load_kit import KILLER, Load
+from faults.sending_kit import KILLER, Load
 from faults.test_faults_campaign import await_quiet, nothing_wrong
 from faults.whole_kit import whole
 

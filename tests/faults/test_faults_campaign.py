@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from faults.account_kit import Checker
 from faults.faults_kit import FAULTS, Chronicle
-from faults.load_kit import KILLER, Load
+from faults.sending_kit import KILLER, Load
 from faults.whole_kit import whole
 
 if TYPE_CHECKING:
