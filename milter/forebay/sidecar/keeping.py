@@ -38,8 +38,10 @@ class Keeping:
         if self._is_locking is False:
             return
         self._locks = locks()
-        if self._is_locking is None and any(
-            self._is_listed(each, had.message) for each in workers for had in each.holdings
+        if (
+            self._is_locking is None
+            and self._locks
+            and any(self._is_listed(each, had.message) for each in workers for had in each.holdings)
         ):
             self._is_locking = True
 
@@ -69,7 +71,7 @@ class Keeping:
         return [each for each in found if each.message.identity not in worker.looks_at]
 
     def _is_listed(self, worker: Worker, message: Message) -> bool:
-        if self._locks:
-            with suppress(OSError):
-                return (worker.process.pid, os.lstat(message.path).st_ino) in self._locks
+        """Whether the kernel's list has its lock; of one that has inherited it only its descriptors tell."""
+        with suppress(OSError):
+            return (worker.process.pid, os.lstat(message.path).st_ino) in (self._locks or locks())
         return False
