@@ -97,4 +97,4 @@ def check_recovery(site: Site, names: list[str], repair: Callable[[], None]) -> 
     assert site.aside_names() == moved
     assert sorted({*site.delivered(), *moved}) == sorted(names)
     assert site.log().count("the fuse has blown") == 1
-    assert not site.waiting()
+    site.wait(lambda: not site.waiting())  # it is moved after it is told
