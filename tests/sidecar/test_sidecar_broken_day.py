@@ -46,7 +46,7 @@ def test_a_memory_limit_that_is_too_low(sites: Callable[..., Site]) -> None:
     site.start(wrap=False)
     names = [f"m{number}" for number in range(MESSAGES)]
     for name in names:
-        site.put(name, "memory 80")
+        site.put(name, "memory 160")  # what it had before it came to its leaf is not counted
     site.wait(lambda: "the fuse has blown" in site.log())
     deaths = site.kills("memory")
     site.wait(lambda: site.kills("memory") > deaths + 12)
@@ -91,10 +91,9 @@ def check_recovery(site: Site, names: list[str], repair: Callable[[], None]) -> 
     assert len(moved) <= MOST
     repair()
     began = time.monotonic()
-    site.wait(lambda: len(set(site.delivered())) + len(moved) == len(names))
+    site.wait(lambda: {*site.delivered(), *moved} == set(names))  # one may be ended after it has delivered
     print(f"\n{len(names)} messages: {len(moved)} moved; "
           f"all others routed {time.monotonic() - began:.1f} s after the repair")  # fmt: skip
     assert site.aside_names() == moved
-    assert sorted({*site.delivered(), *moved}) == sorted(names)
     assert site.log().count("the fuse has blown") == 1
     site.wait(lambda: not site.waiting())  # it is moved after it is told
