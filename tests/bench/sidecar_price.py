@@ -26,6 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from forebay.sidecar.limits import cgroup
 from sidecar.sidecar_kit import Site, groups
 
+IDLE = 5.0
 OWN = ("from", "to", "date", "subject", "message-id")
 """The fields that a message is put in with anyway."""
 FIELDS = "".join(
@@ -98,51 +99,55 @@ def busy(workers: int, seconds: float) -> float:
     return share
 
 
-def settle(pid: int) -> None:
-    """Wait until the sidecar and its clerk have begun: three processes that do next to nothing for a second."""
+def settle(pid: int) -> float:
+    """Wait until the sidecar and its clerk have begun; what the three processes use of a core when there is no mail."""
     while True:
         before = cpu(family(pid))
         time.sleep(1)
         if len(family(pid)) == 3 and cpu(family(pid)) - before < 0.03:
-            return
+            break
+    before = cpu(family(pid))
+    time.sleep(IDLE)
+    return (cpu(family(pid)) - before) / IDLE
 
 
-def day(messages: int, guarded: bool, style: str, rate: float) -> tuple[float, float]:
-    """CPU seconds of a good message: of the router, and of the sidecar where there is one."""
+def day(messages: int, guarded: bool, style: str, rate: float) -> tuple[float, float, float]:
+    """CPU seconds of a good message: of the router, of the sidecar where there is one, and what of this it is that causes."""
     site = Site(Path(tempfile.mkdtemp()), style, 4)
     site.router_options = ["--idle", "0.25"]
     site.launch_router()
     if guarded:
         site.start(wrap=False)
     site.wait(lambda: len(pids(site)) >= 4 + (style != "old"))  # that one's first process ends at once
-    if site.process:
-        settle(site.process.pid)
+    idle = settle(site.process.pid) if site.process else 0.0
     router, own = pids(site), family(site.process.pid) if site.process else []
     before, before_own, began = cpu(router), cpu(own), time.monotonic()
     for number in range(messages):
         site.put(f"m{number}", header=FIELDS)
         time.sleep(max(0.0, began + number / rate - time.monotonic()))
     site.wait(lambda: len(site.delivered()) == messages)
-    used = (cpu(router) - before) / messages, (cpu(own) - before_own) / messages
+    used, used_own, seconds = cpu(router) - before, cpu(own) - before_own, time.monotonic() - began
     end(site)
-    return used
+    return used / messages, used_own / messages, (used_own - idle * seconds) / messages
 
 
 def main() -> None:
     words = [*sys.argv[1:], *["10", "1000", "new", "100"][len(sys.argv) - 1 :]]
     pairs, messages, style, rate = int(words[0]), int(words[1]), words[2], float(words[3])
     busy(200, 30.0)
-    ratios, own = [], []
+    ratios, own, caused = [], [], []
     for number in range(pairs):
         alone, guarded = (day(messages, each, style, rate) for each in (False, True))
-        ratios.append(sum(guarded) / alone[0] - 1)
+        ratios.append((guarded[0] + guarded[1]) / alone[0] - 1)
         own.append(guarded[1] / guarded[0])
+        caused.append(guarded[2] / guarded[0])
         print(f"pair {number}: router {1000 * alone[0]:.2f} ms alone, {1000 * guarded[0]:.2f} ms guarded, "
               f"sidecar {1000 * guarded[1]:.3f} ms; {100 * ratios[-1]:+.1f} %", flush=True)  # fmt: skip
     if pairs:
         print(
             f"{style}, {rate:.0f} messages a second, median of {pairs} pairs: {100 * statistics.median(ratios):+.1f} % "
-            f"CPU a good message; the sidecar's own share {100 * statistics.median(own):.1f} % of the router's"
+            f"CPU a good message; the sidecar's own share {100 * statistics.median(own):.1f} % of the router's, "
+            f"{100 * statistics.median(caused):.1f} % without what it takes when there is no mail"
         )
 
 
