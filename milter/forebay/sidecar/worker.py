@@ -23,7 +23,7 @@ class Worker:
     monotonic), `cpu` its CPU time then (None until that is looked at), `counters` those of its leaf then, `latest`
     those last read, `looked_at` those that were counted. `order` is why we ended it; `near_limit` whether its memory
     was seen near its brake; `is_logged` whether the log of opened files has all that it has open. `open_since` is when
-    it was first seen to have what it has open; `looks_at` what of it others keep, or nobody.
+    it was first seen to have what it has open; `looks_at` what of it others keep, or nobody; `keeps` what it has locked.
     """
 
     def __init__(
@@ -51,6 +51,7 @@ class Worker:
         self.stalled_cpu = 0.0
         self.open_since: dict[bytes, float] = {}
         self.looks_at: set[bytes] = set()
+        self.keeps: set[bytes] = set()
         self.peak = 0
 
     @property

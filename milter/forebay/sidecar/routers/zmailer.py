@@ -20,10 +20,8 @@ from forebay.api.router import (
     Process,
     Reading,
     Site,
-    has_lock,
     opened,
     start_of,
-    waits_for_lock,
 )
 
 if TYPE_CHECKING:
@@ -96,13 +94,14 @@ class ZMailer(Adapter):
 
     def holdings(self, worker: Process, at_rest: bool) -> list[Holding]:
         found: dict[bytes, Holding] = {}
+        locked = opened(worker.pid, self.below, locked=True)  # one that waits for a lock has none
         for each in opened(worker.pid, self.below):
             here = self.message(each.path) if self.is_message(each.path) else None
-            if not here or waits_for_lock(worker.pid, each.inode):
+            if not here:
                 continue
             if self.claimant(each.path) == worker.pid:
                 found[here.identity] = Holding(here, Confidence.CERTAIN, "name")
-            elif has_lock(worker.pid, each.inode):
+            elif each in locked:
                 confidence = Confidence.OBSERVED if at_rest else Confidence.SAMPLED
                 found[here.identity] = Holding(here, confidence, "lock")
         return list(found.values())
