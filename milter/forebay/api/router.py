@@ -222,9 +222,10 @@ class Adapter:
         """
         confidence = Confidence.OBSERVED if at_rest else Confidence.SAMPLED
         found = []
+        locked = opened(worker.pid, self.below, locked=True)
         for each in opened(worker.pid, self.below):
             here = self.message(each.path) if self.is_message(each.path) else None
-            if here and not waits_for_lock(worker.pid, each.inode):
+            if here and (each in locked or not waits_for_lock(worker.pid, each.inode)):
                 found.append(Holding(here, confidence, "open"))
         return found
 
