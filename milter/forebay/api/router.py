@@ -304,6 +304,10 @@ class Adapter:
         """Whether a worker starts processes that are workers by themselves, so that they get a leaf of their own."""
         return False
 
+    def only_answers(self, worker: Process) -> bool:
+        """Whether a worker has never a message, and answers questions of others: it is at rest between two of them."""
+        return False
+
     def claim(self, worker: Process) -> list[Holding] | None:
         """What a worker holds, or did when it ended, where the adapter knows; None: what it has opened itself tells.
 

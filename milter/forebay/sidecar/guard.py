@@ -117,6 +117,8 @@ class Guard:
             self.look(worker)
             if worker.holdings and not worker.order:
                 self._check(worker, now)
+            elif worker.only_answers and not worker.order:
+                self._check_rest(worker)
         self._claims.end_sweep()
 
     def _check(self, worker: Worker, now: float) -> None:
@@ -132,6 +134,18 @@ class Guard:
         self._check_times(worker, age, cpu - worker.cpu)
         if not worker.order:
             self._check_stalls(worker, now, found)
+
+    def _check_rest(self, worker: Worker) -> None:
+        """Who only answers, and gets no rest, is stuck in a question, and so is everybody who asks it."""
+        found = state(worker.process.pid)
+        if not found:
+            return
+        cpu = _cpu(worker, found)
+        if worker.cpu is None or found.letter == "S":
+            worker.cpu = cpu
+        elif worker.times.message_cpu and cpu - worker.cpu > worker.times.message_cpu:
+            worker.evidence |= {"cpu_seconds": round(cpu - worker.cpu, 2)}
+            self.end(worker, "cpu")
 
     def _check_times(self, worker: Worker, age: float, cpu: float) -> None:
         if worker.times.message_cpu and cpu > worker.times.message_cpu:

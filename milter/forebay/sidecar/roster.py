@@ -259,6 +259,7 @@ class Roster:
             leaf.add(found.pid)
         worker = self.workers[found.pid] = Worker(found, leaf, pidfd, limits, holding)
         worker.starts_workers = self._adapter.starts_workers(found)
+        worker.only_answers = self._adapter.only_answers(found)
         self._outside.pop(found.pid, None)
         self._began(worker)
         return worker

@@ -18,9 +18,10 @@ if TYPE_CHECKING:
 class Worker:
     """Kept from its first sight to its end.
 
-    `starts_workers`: whether it starts processes that are workers by themselves. `bounds` and `times` are its limits.
+    `starts_workers`: whether it starts processes that are workers by themselves; `only_answers`: whether it never has a
+    message. `bounds` and `times` are its limits.
     `launched` is the message that it was started for, if it was. `since` is when it took what it holds (seconds,
-    monotonic), `cpu` its CPU time then (None until that is looked at), `counters` those of its leaf then, `latest`
+    monotonic), `cpu` its CPU time then, or at its last rest (None until that is looked at), `counters` those of its leaf then, `latest`
     those last read, `looked_at` those that were counted. `order` is why we ended it; `near_limit` whether its memory
     was seen near its brake; `is_logged` whether the log of opened files has all that it has open. `open_since` is when
     it was first seen to have what it has open; `looks_at` what of it others keep, or nobody; `keeps` what it has locked.
@@ -34,7 +35,7 @@ class Worker:
         self.pidfd = pidfd
         self.bounds, self.times = limits
         self.launched = launched
-        self.starts_workers = False
+        self.starts_workers = self.only_answers = False
         self.order = ""
         self.near_limit = False
         self.has_held = launched is not None

@@ -119,6 +119,10 @@ class Postfix(Adapter):
     def starts_workers(self, worker: Process) -> bool:
         return self._workers.starts_workers(worker)
 
+    def only_answers(self, worker: Process) -> bool:
+        """Addresses are all that trivial-rewrite gets: whoever asks has the message."""
+        return self._workers.services(worker)[-1:] == ("trivial-rewrite",)
+
     def has_opened(self, pid: int, path: str) -> None:
         self._workers.has_opened(pid, path)
 
