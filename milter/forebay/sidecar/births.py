@@ -43,7 +43,7 @@ class Births:
         self._strays: list[tuple[int, int]] = []
         self._parents: dict[int, int] = {}
         self._followed: set[int] = set()
-        self._is_scan_due = False
+        self._due: asyncio.TimerHandle | None = None
 
     def begin(self) -> None:
         """Begin to listen, within the loop."""
@@ -64,15 +64,14 @@ class Births:
             elif each.pid in self.fresh:
                 self._strays.append((each.pid, each.status))
                 loop.call_soon(self._deal)
-        if (self.fresh or not is_whole) and not self._is_scan_due:
-            self._is_scan_due = True
-            loop.call_later(_MOMENT, self.scan)
+        if self.fresh or not is_whole:
+            self._scan_soon()
 
     def scan(self) -> None:
         """Look for workers, and listen to whoever may start some after that."""
-        self._is_scan_due = self._scan()
-        if self._is_scan_due:
-            asyncio.get_running_loop().call_later(_MOMENT, self.scan)
+        self._scan_no_more()
+        if self._scan():
+            self._scan_soon()
         long_ago = time.monotonic() - _FORGET
         for pid in [pid for pid, at in self.fresh.items() if at < long_ago or pid in self._roster.workers]:
             self._forget(pid)
@@ -90,9 +89,20 @@ class Births:
         return self._statuses.pop(pid, None)
 
     def close(self) -> None:
-        """Listen no more."""
+        """Listen no more, and leave what was to be done about what was told: the loop may go on for a moment."""
+        self._scan_no_more()
+        self._strays.clear()
         asyncio.get_running_loop().remove_reader(self._connector.fileno())
         self._connector.close()
+
+    def _scan_soon(self) -> None:
+        if self._due is None:
+            self._due = asyncio.get_running_loop().call_later(_MOMENT, self.scan)
+
+    def _scan_no_more(self) -> None:
+        if self._due:
+            self._due.cancel()
+            self._due = None
 
     def _deal(self) -> None:
         strays, self._strays = self._strays, []

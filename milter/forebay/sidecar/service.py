@@ -176,6 +176,8 @@ class Service:
         if server:
             server.close()
         self._listening.close()
+        for worker in self.roster.workers.values():  # one that ends from now on is what the next life finds
+            asyncio.get_running_loop().remove_reader(worker.pidfd)
         self.spool.close()
         self._write_status("stopped")
         self.enforcement.close()
