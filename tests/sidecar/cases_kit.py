@@ -59,6 +59,7 @@ class Kit:
 def begin(
     root: Path, step: Callable[[str], None] = lambda _: None, fuse: int = 0, observe: bool = False,
     examiner: Examiner | None = None, kind: type[Adapter] = Spool, is_held: Callable[[Message], bool] = lambda _: False,
+    is_in_hand: Callable[[Message], bool] = lambda _: False,
 ) -> Kit:  # fmt: skip
     """Begin a life of the sidecar at this place."""
     (root / "spool").mkdir(exist_ok=True)
@@ -67,7 +68,7 @@ def begin(
     journal = Journal(root / "state-sidecar", step)
     directory = str(root / "spool" / "forebay-aside")
     aside = Aside(journal, adapter, directory, lambda _: None, step)
-    withholding = Withholding(journal, adapter, directory, step)
+    withholding = Withholding(journal, adapter, directory, is_in_hand, step)
     rules = Rules(observe=observe)
     cases = Cases(
         rules, journal, adapter, examiner or Examiner(Config(), adapter), Fuse(fuse), aside, withholding, Meter(),

@@ -10,7 +10,7 @@ from forebay.sidecar.connector import Connector
 from forebay.sidecar.openlog import OpenLog
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from forebay.api.router import Adapter, Process
     from forebay.sidecar.roster import Roster
@@ -63,11 +63,16 @@ class Listening:
             self._births.begin()
         if self.openlog:
             self.openlog.known = roster.workers
-            self.openlog.fresh = self._births.fresh if self._births else ()
+            self.openlog.fresh = self.fresh
             self.openlog.took = self._took
             self.openlog.finished = done
             self.openlog.overflowed = self._overflowed
             self._await_records()
+
+    @property
+    def fresh(self) -> Collection[int]:
+        """Processes that were forked just now and may become workers, where forks are told."""
+        return self._births.fresh if self._births else ()
 
     async def scanning(self) -> None:
         """Look for workers again and again: seldom where forks are told."""
@@ -102,7 +107,7 @@ class Listening:
         is_more = self._roster.scan()
         if is_more and self.openlog:
             self.openlog.read()
-            for pid in list(self._births.fresh if self._births else ()):
+            for pid in list(self.fresh):
                 if self.openlog.knows(pid):
                     self._roster.claimed_by(pid)
         return is_more

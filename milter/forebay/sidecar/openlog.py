@@ -187,14 +187,20 @@ class OpenLog:
 
     def holders(self, message: Message) -> list[int]:
         """The workers that have this message open, as far as was recorded: the last of them may have ended since."""
+        return [pid for pid in self._having(message) if pid in self.known]
+
+    def taken_up(self, message: Message) -> list[int]:
+        """The same, and the processes that may become workers."""
+        return [pid for pid in self._having(message) if pid in self.known or pid in self.fresh]
+
+    def _having(self, message: Message) -> list[int]:
         try:
             handle = _handle(message.path)
         except OSError:
             return []
         return [
-            pid for pid, noted in self._open.items()
-            if pid in self.known and any(handle == _part(record, _IS_FID)[0] for record in noted)
-        ]  # fmt: skip
+            pid for pid, noted in self._open.items() if any(handle == _part(record, _IS_FID)[0] for record in noted)
+        ]
 
     def settle(self) -> None:
         """Count what is gone from the queue: it was closed, or is open still and was moved out."""

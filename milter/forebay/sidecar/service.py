@@ -28,6 +28,7 @@ from forebay.sidecar.examine import Examiner
 from forebay.sidecar.fuse import Fuse
 from forebay.sidecar.gate import Gate
 from forebay.sidecar.guard import Guard
+from forebay.sidecar.holders import Holders
 from forebay.sidecar.journal import Journal, JournalError
 from forebay.sidecar.keeping import Keeping
 from forebay.sidecar.launch import Launched
@@ -96,17 +97,18 @@ class Service:
         directory = router.aside_directory
         self.aside = Aside(self.journal, adapter, directory, self._moved, step)
         self.aside.unwanted = self._unwanted
-        withholding = Withholding(self.journal, adapter, directory, step)
+        keeping = Keeping(adapter)
+        holders = Holders(self._listening, keeping)
+        withholding = Withholding(self.journal, adapter, directory, holders.is_in_hand, step)
         rules = Rules(router.limits.strikes, own.mode == "observe")
         self.cases = Cases(
             rules, self.journal, adapter, self.examiner, Fuse(own.set_aside_max), self.aside, withholding, self.meter,
-            self._is_held, Published(Path(config.milter.state), config),
+            holders.is_held, Published(Path(config.milter.state), config),
         )  # fmt: skip
-        self._keeping = Keeping(adapter)
-        claims = Claims(adapter, self.openlog, self._is_held, self._keeping)
-        self.guard = Guard(self.enforcement, claims, self._keeping, self.meter, self._released)
+        claims = Claims(adapter, self.openlog, holders.is_held, keeping)
+        self.guard = Guard(self.enforcement, claims, keeping, self.meter, self._released)
         bounding = Bounding(router, adapter, file_size)
-        self.roster = self.guard.roster = Roster(
+        self.roster = self.guard.roster = holders.roster = Roster(
             self.enforcement, adapter, bounding, router.workers, self._began, self._closed
         )
         self._ending = Ending(adapter, claims, self.cases, self.meter, self.enforcement.kind, self._finished)
@@ -140,10 +142,10 @@ class Service:
         if self._command:
             ctypes.CDLL(None).prctl(_SUBREAPER, 1, 0, 0, 0)
         self.enforcement.start(self.guard.alarmed)
-        self.cases.begin()
+        self.roster.adopt()
+        self.cases.begin()  # what live workers have in hand is known by now
         if self._adapter.needs_spool and self._config.sidecar.mode != "observe":
             self.aside.prepare()
-        self.roster.adopt()
         self._settle_start()
         self._listening.begin(self.roster, self.cases.ended_well, self.meter.lost_claims.inc, self._strayed)
         self.report()
@@ -244,18 +246,6 @@ class Service:
         if not self.openlog:
             for _ in (each for each in messages if not self._adapter.find(each)):
                 self.cases.ended_well()
-
-    def _is_held(self, message: Message) -> bool:
-        """Whether a live worker keeps a message: one that was recorded as its holder may be dead, and unburied."""
-        recorded = self.openlog.holders(message) if self.openlog else []
-        noted = [
-            each for pid, each in self.roster.workers.items()
-            if pid not in recorded and any(had.message.identity == message.identity for had in each.holdings)
-        ]  # fmt: skip
-        if self.openlog:  # what was noted may be done, or was opened before the log began
-            noted = [each for each in noted if opened(each.process.pid, (message.path,))]
-        holders = (*noted, *(self.roster.workers[pid] for pid in recorded))
-        return any(each.lives and self._keeping.keeps(each, message) for each in holders)
 
     def _moved(self, path: str) -> None:
         """A message was set aside: whoever has it still in hand a moment later would only die of it."""
