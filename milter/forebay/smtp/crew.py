@@ -212,10 +212,10 @@ class Crew:
         self._on_cause(cause)
 
     def _count(self, hand: Hand, cause: Cause, sessions: int) -> None:
+        if sessions:  # before the end itself: whoever sees that asks for these
+            self._metrics.sessions_cut.inc(sessions)
         self._metrics.worker_ends[cause.reason].inc()
         self._metrics.forget_worker(hand.slot)
-        if sessions:
-            self._metrics.sessions_cut.inc(sessions)
         cut = f"; {sessions} sessions were cut" if sessions else ""
         if cause.reason == hand.ordered:
             level = logging.WARNING if sessions else logging.DEBUG
