@@ -8,7 +8,7 @@ import signal
 import pytest
 
 from forebay.sidecar.limits.leaf import Counters
-from forebay.sidecar.verdict import STRIKES, End, Verdict, judge
+from forebay.sidecar.verdict import LOSSES, STRIKES, End, Verdict, judge
 
 OWN = Counters(max=3, oom=1, kill=1)
 OTHERS = Counters(kill=1)
@@ -37,6 +37,7 @@ CASES = [
     (End(status=0, holding=False), "idle"),
     (End(status=None, holding=True), "lost"),
     (End(status=None, holding=False), "idle"),
+    (End(), "idle"),
     (End(status=signal.SIGKILL, holding=True, order="memory"), "memory"),
     (End(status=signal.SIGKILL, holding=True, order="stuck"), "stuck"),
     (End(status=signal.SIGKILL, holding=True, order="cpu"), "cpu"),
@@ -55,3 +56,8 @@ def test_waiting_and_accidents_are_no_strikes() -> None:
     """Nobody is struck for an outage, for the machine's limit, for a signal of somebody else, or for our own stop."""
     innocent = {"collateral", "waiting", "lost", "deferred", "not-ours", "ordered", "idle"}
     assert {each.value for each in Verdict if each not in STRIKES} == innocent
+
+
+def test_three_losses_make_a_strike() -> None:
+    """Fewer may be restarts of a router that nobody told us of; with more a killer goes round that leaves no trace."""
+    assert LOSSES == 3

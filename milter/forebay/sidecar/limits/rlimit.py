@@ -13,7 +13,7 @@ import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from forebay.api.process import PAGE, state
+from forebay.api.process import PAGE, is_alive, state
 from forebay.sidecar.limits.leaf import Bounds, Counters
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ class ProcessLeaf:
     def __init__(self, slot: int, bounds: Bounds) -> None:
         self.slot = slot
         self._bounds = bounds
-        self._pid = 0
+        self._pid = self._started = 0
         self._peak = 0
 
     @property
@@ -53,7 +53,8 @@ class ProcessLeaf:
     def add(self, pid: int) -> bool:
         if self._pid:
             return True
-        self._pid = pid
+        found = state(pid)
+        self._pid, self._started = pid, found.started if found else 0
         if not self._bounds.memory:
             return True
         most = self._bounds.memory + _ROOM
@@ -64,7 +65,8 @@ class ProcessLeaf:
         return True
 
     def pids(self) -> list[int]:
-        return [self._pid, *descendants(self._pid)] if self._pid else []
+        """None once it has ended: its children are then others', and its pid may be."""
+        return [self._pid, *descendants(self._pid)] if is_alive(self._pid, self._started) else []
 
     def stop(self) -> None:
         self._signal(signal.SIGSTOP)
