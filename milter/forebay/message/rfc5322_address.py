@@ -161,7 +161,7 @@ def _end(r: Reading, at: int, state: int) -> None:
 def _end_list(r: Reading, at: int, state: int) -> None:
     if not r.empty:
         r.end_element(at, state)
-    elif not (r.optional or r.addresses or r.group >= 0 or r.diagnosis.defects):
+    elif not (r.optional or r.addresses or "group-depth" in r.diagnosis.peaks or r.diagnosis.defects):
         r.note("list-empty", 0, at, "no address")
     elif r.comma >= 0:
         r.end_element(r.comma, state)

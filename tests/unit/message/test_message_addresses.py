@@ -108,6 +108,22 @@ def test_mailboxes_are_kept_with_their_parts() -> None:
     assert (second.start, second.end) == (30, 45)
 
 
+def test_a_mailbox_ends_with_its_domain() -> None:
+    """What follows it, blanks and comments, is no part of the address, and adds nothing to its size."""
+    (first, second) = rfc5322_address.scan(b" <a@b  (c)>, d@e (f)").mailboxes
+    assert (first.domain, first.start, first.end) == (b"b", 2, 5)
+    assert (second.domain, second.start, second.end) == (b"e", 13, 16)
+
+
+def test_the_first_mailboxes_are_kept_and_all_are_counted() -> None:
+    """Sixty-four of them; the longest is told of wherever it stands."""
+    found = rfc5322_address.scan(b"longest@example.org" + b",a@b" * 99)
+    assert len(found.mailboxes) == 64
+    assert found.diagnosis.peaks["addresses"].value == 100
+    longest = found.diagnosis.peaks["address-bytes"]
+    assert (longest.value, longest.start, longest.end) == (19, 0, 19)
+
+
 def test_smtputf8_makes_letters_of_high_bytes() -> None:
     """Under RFC 6532 bytes above 127 may stand in an address."""
     assert kinds(" <ren\u00e9@b\u00fccher.example>".encode(), smtputf8=True) == []
