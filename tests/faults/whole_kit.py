@@ -178,7 +178,8 @@ class Whole:
         """Wait until every service says of itself that it works."""
         until = time.monotonic() + _PATIENCE
         while not self.is_well():
-            assert time.monotonic() < until, self.told()
+            assert time.monotonic() < until, (self.site.status(), self.told())
+            self.tend()  # what was killed just before may not have been gone yet
             time.sleep(0.1)
 
     def is_well(self) -> bool:

@@ -23,6 +23,7 @@ from forebay.sidecar.claimpage import ClaimPage
 from forebay.sidecar.claims import Claims
 from forebay.sidecar.ending import Ending
 from forebay.sidecar.examine import Examiner
+from forebay.sidecar.keeping import Keeping
 from forebay.sidecar.limits.leaf import Bounds
 from forebay.sidecar.limits.rlimit import ProcessLeaf
 from forebay.sidecar.metering import Meter
@@ -61,7 +62,7 @@ class Workers(RuleBasedStateMachine):
         """A life of the sidecar begins: it adopts who lives, and looks at the records of the one before."""
         self.kit = begin(self.root, examiner=EXAMINER)
         self.page = ClaimPage(self.root / "state-sidecar" / "claims")
-        self.claims = Claims(self.kit.adapter, None, lambda _: False)
+        self.claims = Claims(self.kit.adapter, None, lambda _: False, Keeping(self.kit.adapter))
         self.ending = Ending(self.kit.adapter, self.claims, self.kit.cases, Meter(), "rlimit", lambda *_: None)
         self.roster: dict[int, Worker] = {}
         for pid, slot in self.slots.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import functools
 import shutil
 import tempfile
@@ -80,6 +81,7 @@ paths = st.one_of(st.just(b"<>"), addr_specs.map(b"<%s>".__mod__), st.sampled_fr
 def host_of(name: str) -> tuple[Host, Host]:
     """A host of a configuration for the sessions, and one of its own for the model: what it has judged before is another."""
     folder = Path(tempfile.mkdtemp(prefix="forebay-session-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     config = configuration(folder, CONFIGURATIONS[name])
     return Host(config), Host(config)
 
