@@ -5,8 +5,10 @@
 Run it as root, alone on a quiet machine. Each MTA runs three times side by side: with no milter, with one in C that does
 nothing, and with forebay. Round after round each of the three gets its share of the messages, in another order each
 time, first from several clients at once (by Postfix's own smtp-source, one session a message), which gives the messages
-a second, then from one client, which gives the latency (from MAIL to the last reply). Mail is accepted and written to
-the queue's disk as ever; it is not delivered. Prints a table, and the same as one line of JSON.
+a second and the CPU time a message of all processes of MTA and milter together (which says what the price is where
+other work on the machine blurs the rest), then from one client, which gives the latency (from MAIL to the last reply).
+Mail is accepted and written to the queue's disk as ever; it is not delivered. Prints a table, and the same as one line
+of JSON.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ import statistics
 import subprocess
 import sys
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -36,6 +38,7 @@ from mta.private_site import CACHE, DEADLINE
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+TICKS: Final = os.sysconf("SC_CLK_TCK")
 KINDS: Final = ("none", "idle", "forebay")
 HEADER: Final = Path(__file__).with_name("header.eml")
 BODY: Final = b"All is well here, and nobody has anything to add to that.\r\n" * 40
@@ -47,11 +50,16 @@ QUEUE_ONLY: Final = "define(`confDELIVERY_MODE', `queueonly')dnl"
 
 @dataclass(slots=True)
 class Contender:
-    """An MTA with one kind of milter; `clean` empties its queue, where nothing else does."""
+    """An MTA with one kind of milter; `clean` empties its queue, where nothing else does.
+
+    `roots` are the first process of the MTA, and of the milter; `cpu` is seconds a message.
+    """
 
     port: int
+    roots: list[int]
     clean: Callable[[], None]
     rates: list[float] = field(default_factory=list)
+    cpu: list[float] = field(default_factory=list)
     latencies: list[float] = field(default_factory=list)
 
 
@@ -59,9 +67,18 @@ def nothing() -> None:
     """Nothing is left in the queue."""
 
 
+def cpu_of(pid: int) -> float:
+    """Seconds of CPU time of a process, and of all that it has started, those that are gone and waited for too."""
+    with suppress(OSError):
+        numbers = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        return sum(map(int, numbers[11:15])) / TICKS + sum(cpu_of(int(each)) for each in children)
+    return 0.0
+
+
 @contextmanager
-def idle_milter(folder: Path) -> Iterator[str]:
-    """The one that does nothing; where it listens."""
+def idle_milter(folder: Path) -> Iterator[tuple[str, int]]:
+    """The one that does nothing; where it listens, and its process."""
     program, address = folder / "idle_milter", folder / "idle.sock"
     source = Path(__file__).with_name("idle_milter.c")
     subprocess.run(("cc", "-O2", "-Wall", "-o", str(program), str(source), "-lmilter", "-lpthread"), check=True)
@@ -71,17 +88,17 @@ def idle_milter(folder: Path) -> Iterator[str]:
             time.sleep(0.01)
             assert process.poll() is None
         address.chmod(0o666)
-        yield f"unix:{address}"
+        yield f"unix:{address}", process.pid
     finally:
         process.terminate()
         process.wait()
 
 
 @contextmanager
-def milters() -> Iterator[dict[str, str]]:
-    """All three kinds; where each listens, nothing for none."""
+def milters() -> Iterator[dict[str, tuple[str, int]]]:
+    """All three kinds; where each listens, nothing for none, and its first process."""
     with private_folder() as folder, idle_milter(folder) as idle, milter_service(milter='socket_mode = "0666"') as own:
-        yield dict(zip(KINDS, ("", idle, own.address), strict=True))
+        yield dict(zip(KINDS, (("", 0), idle, (own.address, own.process.pid)), strict=True))
 
 
 @contextmanager
@@ -93,7 +110,7 @@ def postfix(address: str) -> Iterator[Contender]:
             folder, {**POSTFIX, "smtpd_milters": address}, "discard unix - - n - - discard\n"
         ) as mta,
     ):  # fmt: skip
-        yield Contender(mta.port, nothing)
+        yield Contender(mta.port, [int((mta.folder / "queue/pid/master.pid").read_text())], nothing)
 
 
 @contextmanager
@@ -106,20 +123,21 @@ def sendmail(address: str) -> Iterator[Contender]:
             for path in mta.queue.iterdir():
                 path.unlink()
 
-        yield Contender(mta.port, clean)
+        yield Contender(mta.port, [int((mta.folder / "sendmail.pid").read_text().split()[0])], clean)
 
 
-def throughput(contender: Contender, file: Path, messages: int, clients: int) -> float:
-    """Messages a second."""
+def throughput(contender: Contender, file: Path, messages: int, clients: int) -> tuple[float, float]:
+    """Messages a second, and seconds of CPU time a message."""
     tree = unpack("postfix", CACHE)
     environment = {**os.environ, "LD_LIBRARY_PATH": library_path(tree)}
     command = (
         str(tree / "usr/sbin/smtp-source"), "-s", str(clients), "-m", str(messages), "-F", str(file),
         "-f", "jane@example.org", "-t", "joe@example.com", f"127.0.0.1:{contender.port}",
     )  # fmt: skip
-    began = time.monotonic()
+    before, began = sum(map(cpu_of, contender.roots)), time.monotonic()
     subprocess.run(command, env=environment, check=True)
-    return messages / (time.monotonic() - began)
+    seconds = time.monotonic() - began
+    return messages / seconds, (sum(map(cpu_of, contender.roots)) - before) / messages
 
 
 def latencies(contender: Contender, data: bytes) -> Iterator[float]:
@@ -139,13 +157,16 @@ def measure(mta: Callable[[str], Any], messages: int, rounds: int, clients: int)
         addresses = stack.enter_context(milters())
         file = stack.enter_context(private_folder()) / "message"
         file.write_bytes(data.replace(b"\r\n", b"\n"))
-        contenders = {kind: stack.enter_context(mta(address)) for kind, address in addresses.items()}
-        for each in contenders.values():
+        contenders = {kind: stack.enter_context(mta(address)) for kind, (address, _) in addresses.items()}
+        for kind, each in contenders.items():
+            each.roots += [pid for pid in addresses[kind][1:] if pid]
             throughput(each, file, 50, clients)  # until all processes are there
         for number in range(rounds):
             for kind in (*KINDS[number % 3 :], *KINDS[: number % 3]):
                 contender = contenders[kind]
-                contender.rates.append(throughput(contender, file, -(-messages // rounds), clients))
+                rate, cpu = throughput(contender, file, -(-messages // rounds), clients)
+                contender.rates.append(rate)
+                contender.cpu.append(cpu)
                 contender.latencies += latencies(contender, data)
                 contender.clean()
     return {kind: summary(each, contenders["idle"], contenders["none"]) for kind, each in contenders.items()}
@@ -157,6 +178,8 @@ def summary(own: Contender, idle: Contender, none: Contender) -> dict[str, float
         "per_second": round(statistics.median(own.rates), 1),
         "against_none": round(_ratio(own, none), 4),
         "against_idle": round(_ratio(own, idle), 4),
+        "cpu_ms": round(1000 * statistics.median(own.cpu), 2),
+        "cpu_more_than_idle_ms": round(1000 * _more(own.cpu, idle.cpu), 2),
         "median_ms": round(1000 * statistics.median(own.latencies), 2),
         "p99_ms": round(1000 * _p99(own), 2),
         "p99_more_than_none_ms": round(1000 * (_p99(own) - _p99(none)), 2),
@@ -165,6 +188,10 @@ def summary(own: Contender, idle: Contender, none: Contender) -> dict[str, float
 
 def _ratio(one: Contender, other: Contender) -> float:
     return statistics.median(mine / its for mine, its in zip(one.rates, other.rates, strict=True)) - 1
+
+
+def _more(some: list[float], others: list[float]) -> float:
+    return statistics.median(mine - its for mine, its in zip(some, others, strict=True))
 
 
 def _p99(contender: Contender) -> float:
@@ -185,10 +212,13 @@ def main() -> None:
         load = os.getloadavg()[0]
         found[name] = measure(kinds[name], told.messages, told.rounds, told.clients)
         print(f"{name}: {told.messages} messages each in {told.rounds} rounds, {told.clients} clients; load {load:.1f}")
-        print(f"{'milter':9}{'messages/s':>11}{'to none':>9}{'to idle':>9}{'median':>10}{'p99':>10}{'p99 more':>10}")
+        print(
+            f"{'milter':9}{'messages/s':>11}{'to none':>9}{'to idle':>9}{'CPU':>10}{'to idle':>10}{'median':>10}{'p99':>10}{'p99 more':>10}"
+        )
         for kind, row in found[name].items():
             print(
                 f"{kind:9}{row['per_second']:11.1f}{100 * row['against_none']:+8.1f}%{100 * row['against_idle']:+8.1f}%"
+                f"{row['cpu_ms']:7.2f} ms{row['cpu_more_than_idle_ms']:+7.2f} ms"
                 f"{row['median_ms']:7.2f} ms{row['p99_ms']:7.2f} ms{row['p99_more_than_none_ms']:7.2f} ms"
             )
         print(flush=True)
