@@ -11,6 +11,7 @@ import random
 import re
 import tomllib
 from dataclasses import dataclass
+from email.errors import HeaderParseError
 from email.headerregistry import HeaderRegistry
 from email.utils import getaddresses
 from pathlib import Path
@@ -75,7 +76,7 @@ def python_email(text: str) -> Opinion:
         header: Any = HeaderRegistry()("To", text.replace("\n", ""))
         faults = {f"{type(each).__name__}: {each}": 0 for each in header.defects}
         return Opinion(tuple(faults), tuple(each.addr_spec for each in header.addresses))
-    except (AttributeError, IndexError, TypeError) as error:
+    except (AttributeError, IndexError, TypeError, UnboundLocalError, HeaderParseError) as error:
         return Opinion((f"raises {type(error).__name__}",))
 
 
@@ -98,8 +99,8 @@ def disagreements(what: str, text: str) -> list[tuple[str, str]]:
         assert list(parser.found) == [f"{box.local_part.decode()}@{box.domain.decode()}" for box in found.mailboxes], (
             text
         )
-    if what == "address" and len(found.mailboxes) != 1:
-        return []  # two with a comma between them
+    if what == "address" and (len(found.mailboxes) != 1 or "group-depth" in found.diagnosis.peaks):
+        return []  # a list: two with a comma between them, or a group
     told = [(name, fault) for name in faulty for fault in said[name].faults]
     if len(faulty) == len(said):
         told.append(("both", " / ".join(", ".join(opinion.faults) for opinion in said.values())))
