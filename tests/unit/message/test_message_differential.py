@@ -34,6 +34,10 @@ _PARSED: Final = ("Valid", "DNS", "RFC5321", "CFWS", "Deprecated")
 """Classes of pyisemail for what the grammar of RFC 5322 has, the obsolete included."""
 
 
+_READS_LITERALS: Final = getaddresses(["a@[192.0.2.1]"]) == [("", "a@[192.0.2.1]")]
+"""Python before 3.11.4 loses a domain literal, and mail-parser, which compares itself with that, takes it for a fault."""
+
+
 @dataclass(frozen=True, slots=True)
 class Opinion:
     """What somebody says of a value: what is wrong with it, and the addresses in it, where that was asked."""
@@ -67,7 +71,10 @@ def email_validator(text: str) -> Opinion:
 def mail_parser(text: str) -> Opinion:
     """A list."""
     found, faults = parse_address_header(text, getaddresses)
-    return Opinion(tuple({each["reason"]: 0 for each in faults}), tuple(address for _, address in found))
+    reasons = {each["reason"]: 0 for each in faults}
+    if "[" in text and not _READS_LITERALS:
+        reasons.pop("structural-recovery", None)
+    return Opinion(tuple(reasons), tuple(address for _, address in found))
 
 
 def python_email(text: str) -> Opinion:
