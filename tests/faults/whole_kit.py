@@ -198,7 +198,8 @@ class Whole:
 
     def told(self) -> str:
         """What they have said last."""
-        return "\n".join(f"-- {each.name}:\n{self._tail(each.name)}" for each in self.services)
+        said = [f"-- {each.name}, pid {each.pid}:\n{self._tail(each.name)}" for each in self.services]
+        return "\n".join([*said, "-- processes:", *map(_described, processes_below(self.router.pid))])
 
     def _tail(self, name: str) -> str:
         path = self.folder / f"{name}.log"
@@ -228,6 +229,25 @@ def whole(patch: pytest.MonkeyPatch) -> Iterator[Whole]:
         stack.callback(running.end)
         running.start()
         yield running
+
+
+def processes_below(pid: int) -> list[psutil.Process]:
+    """A process and its descendants."""
+    try:
+        first = psutil.Process(pid)
+        return [first, *first.children(recursive=True)]
+    except (psutil.Error, ValueError):
+        return []
+
+
+def _described(process: psutil.Process) -> str:
+    """What a process is doing."""
+    with suppress(psutil.Error, OSError):
+        limits = {name: process.rlimit(getattr(psutil, f"RLIMIT_{name}"))[0] for name in ("NOFILE", "AS", "FSIZE")}
+        groups = Path(f"/proc/{process.pid}/cgroup").read_text().replace("\n", " ")
+        waits = Path(f"/proc/{process.pid}/wchan").read_text()
+        return f"{process.pid} {process.status()} {waits} {process.cpu_times()[:2]} {limits} {groups}"
+    return f"{process.pid} has gone"
 
 
 def _settings(folder: Path, server: Postgres) -> dict[str, object]:
