@@ -128,7 +128,7 @@ def test_it_is_readable_where_it_is_printed(once: str) -> None:
     """No escape sequence outside a terminal; no line above 80 columns but commands to be copied."""
     assert "\x1b" not in once
     for line in once.splitlines():
-        assert len(line) <= 80 or line.startswith(("  status", "  try a message", "  set aside"))
+        assert len(line) <= 80 or line.startswith(("  status", "  try a message", "  quarantine"))
 
 
 @pytest.mark.parametrize("order", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
