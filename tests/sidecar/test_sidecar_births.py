@@ -48,6 +48,21 @@ def test_one_that_dies_as_soon_as_it_is_forked_is_known(sites: Callable[..., Sit
     assert re.search(r"exit statuses: waitid, (pidfd, )?connector, stat\n", site.log())
 
 
+@pytest.mark.parametrize("style", ["new", "open"])
+def test_a_router_whose_workers_die_at_once_is_no_worker(sites: Callable[..., Site], style: str) -> None:
+    """Its first process is alone whenever the sidecar looks, as workers may be: what it forks is judged all the same."""
+    site = sites(style, workers=2)
+    site.put("a-killer", "crash")
+    site.launch_router()
+    time.sleep(2.0)
+    site.start(wrap=False)
+    site.wait(lambda: site.aside_names() == ["a-killer"], 30)
+    site.put("good")
+    site.wait(lambda: site.delivered() == ["good"] and len(workers(site)) == 2)
+    assert site.router
+    assert site.router.pid not in workers(site)
+
+
 def test_a_daemon_that_detaches_itself_slowly_lives(sites: Callable[..., Site]) -> None:
     """Its first child looks like a worker, and ends: what that has forked is the router, and is not ended with it."""
     site = sites("new")

@@ -94,10 +94,10 @@ class Ending:
             return False
         return self._adapter.answers(process, os.waitstatus_to_exitcode(status))
 
-    def stray(self, process: Process, status: int, counters: Counters) -> None:
+    def stray(self, process: Process, status: int, counters: Counters) -> bool:
         """A process of the router has ended before it became a worker: only what it surely held may be to blame.
 
-        Of the process only its pid and its parent's are known.
+        Of the process only its pid and its parent's are known; returns whether it had a message.
         `counters`: what those of the router's group have added. A kill there may be for what another one used.
         """
         culprits, had = self._claims.left_behind(process)
@@ -106,7 +106,7 @@ class Ending:
         if verdict is Verdict.NOT_OURS and counters.kill:
             verdict = Verdict.LOST if culprits else Verdict.COLLATERAL
         if not is_holding and verdict is Verdict.IDLE:
-            return  # whatever it was, it has done it
+            return bool(had)  # whatever it was, it has done it
         self._meter.ends[verdict].inc()
         evidence: dict[str, object] = {
             "pid": process.pid, "at": round(time.time(), 3), "status": status, "status_from": "connector", "order": "",
@@ -115,6 +115,7 @@ class Ending:
         self._act(verdict, culprits, had, evidence)
         self._clean(process, culprits)
         self._finished(None, verdict)
+        return bool(had)
 
     def _status(self, worker: Worker) -> tuple[int | None, str]:
         told = self.told(worker.process.pid)

@@ -158,15 +158,28 @@ class Roster:
     def may_start_workers(self, pid: int) -> bool:
         """Whether what a process of the router forks may be a worker."""
         worker = self.workers.get(pid)
-        return worker.starts_workers if worker else pid in self._outside or (pid == self.main and pid != 0)
+        if worker:
+            return worker.starts_workers or worker.is_doubtful
+        return pid in self._outside or (pid == self.main and pid != 0)
 
     def parents(self) -> set[int]:
-        """The router's processes that are known to be in no leaf, and the workers that start others."""
-        starting = {pid for pid, each in self.workers.items() if each.starts_workers}
+        """The router's processes that are known to be in no leaf, and the workers that start others, or may do so."""
+        starting = {pid for pid, each in self.workers.items() if each.starts_workers or each.is_doubtful}
         return {*self._outside, *starting, self.main} - {0}
+
+    def took_a_message(self, parent: int) -> None:
+        """A child of this process has: if it is a worker that never had one, it is the router's first process.
+
+        It looks like a worker while all that it has forked are dead, and they may die faster than anybody can look.
+        """
+        worker = self.workers.get(parent)
+        if worker and worker.is_doubtful:
+            self.give_back(worker, worker.leaf.pids())
 
     def claimed_by(self, pid: int) -> None:
         """Somebody has taken a message: if that is a process outside the leaves, it is a worker."""
+        if pid not in self.workers and (found := process(pid)):
+            self.took_a_message(found.parent)
         if pid not in self.workers and pid != self.main and pid in self._enforcement.router_pids():
             found = process(pid)
             if found and self._matches(found) and self._told(found) is not False:
@@ -180,7 +193,7 @@ class Roster:
     def split(self) -> None:
         """A leaf whose first process never held a message, and has forked its like, is no worker's."""
         for worker in list(self.workers.values()):
-            if worker.has_held or worker.launched or worker.starts_workers:
+            if not worker.is_doubtful:
                 continue
             pids = worker.leaf.pids()
             if len(pids) < 2:

@@ -230,7 +230,8 @@ class Service:
 
     def _strayed(self, process: Process, status: int) -> None:
         before, self._outside = self._outside, self.enforcement.router_counters()
-        self._ending.stray(process, status, self._outside.since(before))
+        if self._ending.stray(process, status, self._outside.since(before)):
+            self.roster.took_a_message(process.parent)
 
     def _finished(self, worker: Worker | None, verdict: Verdict) -> None:
         if self._router and verdict in STRIKES:

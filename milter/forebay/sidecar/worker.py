@@ -61,6 +61,11 @@ class Worker:
         return self.holdings[0].message if len(self.holdings) == 1 else None
 
     @property
+    def is_doubtful(self) -> bool:
+        """Whether nothing has shown yet that it is a worker: it may be the router's first process as well."""
+        return not (self.has_held or self.launched or self.starts_workers)
+
+    @property
     def lives(self) -> bool:
         """Whether it lives still: a dead one is in the roster until its end is dealt with."""
         found = state(self.process.pid)
