@@ -33,12 +33,15 @@ class Sent:
 
 
 class Load:
-    """Sends about so many messages a second, by several clients, until told to stop; only good ones without `kinds`."""
+    """Sends about so many messages a second, by several clients, until told to stop; only good ones without `kinds`.
 
-    def __init__(self, port: Callable[[], int], rate: float, *, kinds: bool = True) -> None:
+    One in so many is a `killer`.
+    """
+
+    def __init__(self, port: Callable[[], int], rate: float, *, kinds: bool = True, killer: int = 40) -> None:
         self.sent: dict[str, Sent] = {}
         self.slowest = 0.0
-        self._port, self._pause, self._kinds = port, CLIENTS / rate, kinds
+        self._port, self._pause, self._kinds, self._killer = port, CLIENTS / rate, kinds, killer
         self._prefix = "m" if kinds else "g"
         self._numbers = iter(range(10_000_000))
         self._lock = threading.Lock()
@@ -66,7 +69,7 @@ class Load:
         while not self._is_over.is_set():
             with self._lock:
                 number = next(self._numbers)
-                sent = Sent(f"{self._prefix}{number}", _kind(number) if self._kinds else GOOD)
+                sent = Sent(f"{self._prefix}{number}", _kind(number, self._killer) if self._kinds else GOOD)
                 self.sent[sent.name] = sent
             began = time.monotonic()
             while not self._try(sent) and not self._must_end.is_set():
@@ -100,7 +103,7 @@ def text(sent: Sent) -> bytes:
     return message(named, b"X-Do: crash\r\n" if sent.kind == KILLER else b"")
 
 
-def _kind(number: int) -> str:
-    if number % 40 == 25:
+def _kind(number: int, killer: int) -> str:
+    if number % killer == 25:
         return KILLER
     return {3: EVIL, 7: DOUBTFUL}.get(number % 10, GOOD)

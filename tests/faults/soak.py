@@ -37,6 +37,8 @@ _MEASURING: Final = 60.0
 _EAGER: Final = 1000.0
 """Messages a second that nothing here can do."""
 _INTERVAL: Final = 10.0
+_KILLER: Final = 4000
+"""One message in so many kills: more than at any site, and not so many that the router does nothing but die."""
 
 
 class Sample(NamedTuple):
@@ -82,7 +84,7 @@ def soak(system: Whole, seconds: float) -> bool:
     rate = capacity(system) / 2
     print(f"half of what it can do: {rate:.1f} messages a second", flush=True)
     samples: defaultdict[str, list[Sample]] = defaultdict(list)
-    with Load(lambda: system.port, rate) as load:
+    with Load(lambda: system.port, rate, killer=_KILLER) as load:
         began = told = time.monotonic()
         while (now := time.monotonic()) < began + seconds:
             if now > began + seconds / 10:
