@@ -32,8 +32,8 @@ _INSIDE: Final = """\
 set -e
 mount -t tmpfs none "{place}"
 for each in etc usr/lib usr/sbin usr/share; do
-    mkdir -p "{place}/made/$each" "{place}/work/$each"
-    mount -t overlay -o "lowerdir={tree}/$each:/$each,upperdir={place}/made/$each,workdir={place}/work/$each" none "/$each"
+    mkdir -p "{place}/made/$each" "{place}/scratch/$each"
+    mount -t overlay -o "lowerdir={tree}/$each:/$each,upperdir={place}/made/$each,workdir={place}/scratch/$each" none "/$each"
 done
 chgrp {group} /usr/sbin/postdrop /usr/sbin/postqueue
 chmod 2755 /usr/sbin/postdrop /usr/sbin/postqueue
