@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-import socket
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, cast
 
 import pytest
@@ -13,6 +12,7 @@ from forebay.sidecar.holders import Holders
 from forebay.sidecar.keeping import Keeping
 from forebay.sidecar.openlog import OpenLog
 from sidecar.cases_kit import begin, put
+from sidecar.told_kit import told
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -41,29 +41,18 @@ class NoRoster:
 @contextmanager
 def forked(path: Path) -> Iterator[tuple[int, Callable[[str], None]]]:
     """A process that opens a file, and lets go of it or finishes it first, by its name, as a router does; as it is told."""
-    ours, its = socket.socketpair()
-    pid = os.fork()
-    if pid == 0:
-        ours.close()
-        descriptor = -1
-        while word := its.recv(100):
-            if word == b"open":
-                descriptor = os.open(path, os.O_RDONLY)
-            else:
-                if word == b"finish":
-                    path.unlink()
-                os.close(descriptor)
-            its.send(b"done")
-        os._exit(0)
-    its.close()
+    held: list[int] = []
 
-    def tell(word: str) -> None:
-        ours.send(word.encode())
-        assert ours.recv(100) == b"done"
+    def act(word: str) -> None:
+        if word == "open":
+            held.append(os.open(path, os.O_RDONLY))
+            return
+        if word == "finish":
+            path.unlink()
+        os.close(held.pop())
 
-    with closing(ours):
+    with told(act) as (pid, tell):
         yield pid, tell
-    os.waitpid(pid, 0)
 
 
 @contextmanager

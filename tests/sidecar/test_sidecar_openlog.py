@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import socket
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
 from forebay.api.router import Site
 from forebay.sidecar.openlog import OpenLog
 from forebay.sidecar.routers.spool import Spool
+from sidecar.told_kit import told
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -19,26 +19,16 @@ if TYPE_CHECKING:
 @contextmanager
 def opener(folder: Path) -> Iterator[tuple[int, Callable[[str], None]]]:
     """A process that opens the file of a name and closes the one before; its pid, and how it is told to."""
-    ours, its = socket.socketpair()
-    pid = os.fork()
-    if pid == 0:
-        ours.close()
-        held = -1
-        while name := its.recv(100):
-            before, held = held, os.open(folder / name.decode(), os.O_RDONLY)
-            if before >= 0:
-                os.close(before)
-            its.send(b"done")
-        os._exit(0)
-    its.close()
+    held: list[int] = []
 
-    def tell(name: str) -> None:
-        ours.send(name.encode())
-        assert ours.recv(100) == b"done"
+    def act(name: str) -> None:
+        held.append(os.open(folder / name, os.O_RDONLY))
+        for each in held[:-1]:
+            os.close(each)
+        del held[:-1]
 
-    with closing(ours):
+    with told(act) as (pid, tell):
         yield pid, tell
-    os.waitpid(pid, 0)
 
 
 def names(log: OpenLog, pid: int) -> list[str]:
