@@ -32,6 +32,8 @@ _YOUNG: Final = 0.03
 _PATIENCE: Final = 5.0
 """And now and then for so long: where all processors are busy, a child takes its time to become another program."""
 _SETTLED: Final = 0.0
+_FEW: Final = 8
+"""A first process is taken for a worker when it is alone; more that never had a message are idle workers."""
 _AT_ONCE: Final = 8
 """To move a process takes the kernel up to 40 ms, and others have to be looked after meanwhile."""
 
@@ -159,13 +161,18 @@ class Roster:
         """Whether what a process of the router forks may be a worker."""
         worker = self.workers.get(pid)
         if worker:
-            return worker.starts_workers or worker.is_doubtful
+            return worker.starts_workers or pid in self._doubtful()
         return pid in self._outside or (pid == self.main and pid != 0)
 
     def parents(self) -> set[int]:
         """The router's processes that are known to be in no leaf, and the workers that start others, or may do so."""
-        starting = {pid for pid, each in self.workers.items() if each.starts_workers or each.is_doubtful}
-        return {*self._outside, *starting, self.main} - {0}
+        starting = {pid for pid, each in self.workers.items() if each.starts_workers}
+        return {*self._outside, *starting, *self._doubtful(), self.main} - {0}
+
+    def _doubtful(self) -> set[int]:
+        """Workers that may be the router's first process. Of many nobody asks: the process connector takes few parents."""
+        found = {pid for pid, each in self.workers.items() if each.is_doubtful}
+        return found if len(found) <= _FEW else set()
 
     def took_a_message(self, parent: int) -> None:
         """A child of this process has: if it is a worker that never had one, it is the router's first process.
