@@ -21,7 +21,9 @@ _HEAD: Final = struct.Struct("=IIQ")  # pid, sessions, process CPU at the last b
 _ENTRY: Final = struct.Struct("=B3xI16s64sQQ")  # state, thread, header digest, validator, start, CPU used
 _OWN, _INSIDE = 1, 2  # states: forebay's own code runs, or the validator
 _DIGEST, _NAME, _NAME_SIZE = 8, 24, 64  # where an entry has them
+_PID: Final = struct.Struct("=I")
 _SESSIONS: Final = struct.Struct("=I")
+_CPU: Final = struct.Struct("=Q")
 _HEAD_SIZE: Final = 64
 _ENTRY_SIZE: Final = 128
 _SLOT_SIZE: Final = _HEAD_SIZE + ENTRIES * _ENTRY_SIZE
@@ -74,9 +76,10 @@ class Slot:
         """Make it ready for the next worker."""
         self._bytes[self._offset : self._offset + _SLOT_SIZE] = bytes(_SLOT_SIZE)
 
-    def write_head(self, pid: int, sessions: int, cpu: int) -> None:
-        """Note the process, its sessions, and the CPU time that it has used."""
-        _HEAD.pack_into(self._bytes, self._offset, pid, sessions, cpu)
+    def write_beat(self, pid: int, cpu: int) -> None:
+        """Note the process and the CPU time that it has used; its sessions are another thread's to note."""
+        _PID.pack_into(self._bytes, self._offset, pid)
+        _CPU.pack_into(self._bytes, self._offset + 8, cpu)
 
     def write_sessions(self, sessions: int) -> None:
         """Note how many sessions there are, as soon as it changes."""

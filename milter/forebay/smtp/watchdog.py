@@ -129,12 +129,12 @@ class Watchdog:
             if work.index >= 0:
                 self._slot.leave(work.index)
 
-    def beat(self, sessions: int) -> None:
+    def beat(self) -> None:
         """Show that the interpreter's lock can be had; end the process if a message is judged for too long."""
         now = time.monotonic()
         self._running += min(now - self._last_beat, 2 * self.interval)
         self._last_beat = now
-        self._slot.write_head(os.getpid(), sessions, time.process_time_ns())
+        self._slot.write_beat(os.getpid(), time.process_time_ns())
         signal.setitimer(signal.ITIMER_PROF, self._hang_time)
         faulthandler.dump_traceback_later(CLOCK_FACTOR * self._hang_time, file=self._trace, exit=True)
         oldest = 0.0

@@ -99,12 +99,12 @@ class Worker:
         _allow_descriptors()
         os.register_at_fork(after_in_child=_end_at_once)
         threading.Thread(target=self._serve, name="libmilter", daemon=True).start()
-        self._watchdog.beat(0)
+        self._watchdog.beat()
         self._channel.send("ready", pid=os.getpid())
         self._mind_orders()
         deadline = time.monotonic() + self._settings.drain_time
         while time.monotonic() < deadline and not self._is_drained():
-            self._watchdog.beat(self._sessions)
+            self._watchdog.beat()
             time.sleep(LOOK)
         self._report()
         os._exit(os.EX_OK)  # not exit: libmilter's threads would be waited for
@@ -114,7 +114,7 @@ class Worker:
         with self._lock:
             self._sessions += 1
             self._slot.write_sessions(self._sessions)
-        self._metrics.opened(self._sessions)
+            self._metrics.opened(self._sessions)
         if self._page.sessions() <= self._settings.max_connections:
             return True
         self._metrics.connections_refused.inc()
@@ -125,7 +125,7 @@ class Worker:
         with self._lock:
             self._sessions -= 1
             self._slot.write_sessions(self._sessions)
-        self._metrics.closed(self._sessions)
+            self._metrics.closed(self._sessions)
 
     def verdict(self, session: Session) -> Verdict:
         """Judge what the session has collected."""
@@ -216,7 +216,7 @@ class Worker:
                     self._desk.renew()
                 if order.verb == "remember":
                     self._watchdog.remembered.add((order.given["digest"], order.given["validator"]))
-            self._watchdog.beat(self._sessions)
+            self._watchdog.beat()
             self._report()
             if (limit := self._settings.worker_memory) and time.monotonic() >= next_look:
                 next_look = time.monotonic() + _MEMORY_INTERVAL

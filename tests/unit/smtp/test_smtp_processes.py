@@ -65,9 +65,10 @@ def test_the_page_keeps_what_each_worker_wrote() -> None:
     """Heads and records of one slot are read as written, and are no other slot's."""
     page = Page()
     first, last = page.slot(0), page.slot(SLOTS - 1)
-    first.write_head(11, 2, 30)
-    last.write_head(12, 5, 40)
+    first.write_beat(11, 30)
+    first.write_sessions(2)
     last.write_sessions(7)
+    last.write_beat(12, 40)
     last.write_entry(0, GUILTY)
     last.write_entry(ENTRIES - 1, OWN)
     assert (first.head(), last.head(), page.sessions()) == ((11, 2, 30), (12, 7, 40), 9)
@@ -77,6 +78,14 @@ def test_the_page_keeps_what_each_worker_wrote() -> None:
     last.clear()
     assert (last.head(), last.records()) == ((0, 0, 0), [])
     assert first.head() == (11, 2, 30)
+
+
+def test_a_beat_leaves_the_sessions_as_they_are() -> None:
+    """Its thread cannot know how many there are at the moment that it writes: what is cut would be counted wrong."""
+    slot = Page().slot(1)
+    slot.write_sessions(1)
+    slot.write_beat(11, 30)
+    assert slot.head() == (11, 1, 30)
 
 
 def test_the_page_names_a_validator_only_while_it_runs() -> None:
