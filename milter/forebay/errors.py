@@ -52,6 +52,28 @@ class RightsError(ForebayError):
     exit_code = os.EX_NOPERM
 
 
+class StoreError(ForebayError):
+    """The store cannot be read or written now."""
+
+    exit_code = os.EX_TEMPFAIL
+
+
+class StoreVersionError(ForebayError):
+    """The store is of another version than this program."""
+
+    exit_code = os.EX_CONFIG
+
+
+class JournalError(ForebayError):
+    """The sidecar's journal cannot be read or written now: a full disk, a lock, a file that is gone."""
+
+    exit_code = os.EX_IOERR
+
+
+class NoQueueError(UnavailableError):
+    """An MTA whose quarantine forebay cannot act on: nothing is known of what it holds."""
+
+
 @dataclass(frozen=True, slots=True)
 class Mistake:
     """One mistake of a configuration: where it stands (a TOML path such as `milter.workers`) and what to do."""

@@ -91,7 +91,7 @@ def soak(system: Whole, seconds: float) -> bool:
                 look(system, samples)
             if now - told >= 60:
                 told = now
-                aside = sum(each.kind == KILLER for each in load.sent.values())
+                aside = sum(each.kind == KILLER for each in [*load.sent.values()])  # it grows meanwhile
                 print(f"{(now - began) / 60:4.0f} min, {len(load.sent):,} messages, {aside} killers", flush=True)
             time.sleep(_INTERVAL)
     await_quiet(system, load)

@@ -10,10 +10,11 @@ import psycopg
 import pytest
 import sqlalchemy as sa
 
+from forebay.errors import StoreVersionError
 from forebay.records import new_id
 from forebay.sidecar.journal import Journal
 from forebay.store import changes, engine, fingerprints, migrate, passes
-from forebay.store.engine import Store, StoreVersionError
+from forebay.store.engine import Store
 from forebay.store.follow import follower
 from forebay.store.schema import AUDIT, FINGERPRINT, PASS
 

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 import pytest
 import sqlalchemy as sa
 
-from forebay.errors import DataError
+from forebay.errors import DataError, StoreError, StoreVersionError
 from forebay.records import Records
 from forebay.store import changes, entries, fingerprints, requests
-from forebay.store.engine import Store, StoreError, StoreVersionError
+from forebay.store.engine import Store
 from forebay.store.follow import follower
 from forebay.store.intake import Intake
 from forebay.store.schema import AUDIT, DETAIL, ENTRY, FINGERPRINT, METADATA, NOTE, STATES

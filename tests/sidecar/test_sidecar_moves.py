@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from forebay.errors import JournalError
 from forebay.sidecar import moves
-from forebay.sidecar.journal import Journal, JournalError
+from forebay.sidecar.journal import Journal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -18,7 +18,8 @@ def migrate(path: str | None) -> None:
     """Bring the store to the version of this program. On PostgreSQL, stop older versions of forebay first."""
     from forebay import config as configuration
     from forebay.cli.storing import open_store
-    from forebay.store.engine import HEAD, Store, url_of
+    from forebay.store.engine import Store, url_of
+    from forebay.store.schema import HEAD
 
     config = configuration.load(path)
     if Store.of(config).is_sqlite:

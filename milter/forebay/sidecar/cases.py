@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from forebay.api.router import Message
+from forebay.errors import JournalError
 from forebay.logs import LOGGER, printable
 from forebay.sidecar import docket, story
 from forebay.sidecar.docket import add_strike, know
 from forebay.sidecar.fusebox import FuseBox
-from forebay.sidecar.journal import JournalError
 from forebay.sidecar.released import Released
 from forebay.sidecar.verdict import LOSSES, Verdict
 

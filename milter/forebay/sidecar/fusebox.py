@@ -9,9 +9,9 @@ import logging
 import time
 from typing import TYPE_CHECKING, Final
 
+from forebay.errors import JournalError
 from forebay.logs import LOGGER
 from forebay.sidecar.fuse import WINDOW
-from forebay.sidecar.journal import JournalError
 
 if TYPE_CHECKING:
     from forebay.sidecar.fuse import Fuse

@@ -12,11 +12,11 @@ import os
 import time
 from typing import TYPE_CHECKING, Final
 
+from forebay.errors import JournalError
 from forebay.judge.fingerprints import FINDING
 from forebay.logs import LOGGER, printable
 from forebay.message.finding import Action
 from forebay.sidecar import moves
-from forebay.sidecar.journal import JournalError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

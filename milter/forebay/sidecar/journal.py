@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from forebay import files
-from forebay.errors import ForebayError
+from forebay.errors import JournalError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -46,12 +46,6 @@ CREATE TABLE request (
     outcome TEXT NOT NULL DEFAULT '');
 CREATE TABLE setting (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 """
-
-
-class JournalError(ForebayError):
-    """The journal cannot be read or written now: a full disk, a lock, a file that is gone."""
-
-    exit_code = 74
 
 
 class Entry(NamedTuple):

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from forebay.api.process import is_alive, opened
 from forebay.api.process import state as state_of
 from forebay.api.router import Confidence, Holding, Message
+from forebay.errors import JournalError
 from forebay.logs import LOGGER
 from forebay.metrics_router import LIMITS
 from forebay.sidecar import enforce, exits, http, requests, standing, statusfile
@@ -29,7 +30,7 @@ from forebay.sidecar.fuse import Fuse
 from forebay.sidecar.gate import Gate
 from forebay.sidecar.guard import Guard
 from forebay.sidecar.holders import Holders
-from forebay.sidecar.journal import Journal, JournalError
+from forebay.sidecar.journal import Journal
 from forebay.sidecar.keeping import Keeping
 from forebay.sidecar.launch import Launched
 from forebay.sidecar.listening import Listening

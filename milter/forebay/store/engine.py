@@ -15,7 +15,8 @@ import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from forebay.errors import ForebayError
+from forebay.errors import StoreError, StoreVersionError
+from forebay.store.schema import HEAD
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,23 +26,9 @@ if TYPE_CHECKING:
     from forebay.config import Config
 
 FILE: Final = "store.db"
-HEAD: Final = "0002"
-"""The version of the store that this program works with."""
 _BUSY_MS: Final = 10_000
 _CONNECT_SECONDS: Final = 5
 _STATEMENT_MS: Final = 15_000
-
-
-class StoreError(ForebayError):
-    """The store cannot be read or written now."""
-
-    exit_code = os.EX_TEMPFAIL
-
-
-class StoreVersionError(ForebayError):
-    """The store is of another version than this program."""
-
-    exit_code = os.EX_CONFIG
 
 
 def url_of(config: Config) -> str:

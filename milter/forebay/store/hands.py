@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import sqlalchemy as sa
 
-from forebay.errors import ForebayError
+from forebay.errors import ForebayError, NoQueueError
 from forebay.logs import LOGGER, printable
 from forebay.records import KEPT, NEW, RecordError, is_id
 from forebay.store import changes, passes, requests
 from forebay.store.changes import FOREBAY
 from forebay.store.entries import Entry
 from forebay.store.ledger import Held
-from forebay.store.queues import HOLD, Glance, NoQueueError, bare, is_same, is_unique
+from forebay.store.queues import HOLD, Glance, bare, is_same, is_unique
 from forebay.store.schema import ANNOUNCED, DELETED, ENTRY, HELD, MTA_HOLD, RELEASED, VANISHED
 
 if TYPE_CHECKING:

@@ -12,7 +12,8 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy.exc import SQLAlchemyError
 
-from forebay.store.engine import HEAD, StoreError
+from forebay.errors import StoreError
+from forebay.store.schema import HEAD
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

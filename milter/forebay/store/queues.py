@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
-from forebay.errors import UnavailableError
+from forebay.errors import NoQueueError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -49,10 +49,6 @@ class Queue(Protocol):
 
     def message(self, held: Queued) -> bytes:
         """The header and body of a message."""
-
-
-class NoQueueError(UnavailableError):
-    """An MTA whose quarantine forebay cannot act on: nothing is known of what it holds."""
 
 
 class Glance:

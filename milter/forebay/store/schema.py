@@ -10,6 +10,9 @@ from typing import Final
 
 from sqlalchemy import Column, Float, Integer, LargeBinary, MetaData, String, Table, Text
 
+HEAD: Final = "0002"
+"""The version of the store that this program works with: its last migration."""
+
 METADATA: Final = MetaData()
 
 MTA_HOLD, SPOOL = "mta-hold", "spool"
