@@ -1,9 +1,9 @@
-"""Slots: whose leaf it is while an end is dealt with."""
+"""Who is in a roster: whose leaf it is while an end is dealt with, and whose children may be workers."""
 
 from __future__ import annotations
 
 import subprocess
-import sys
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
@@ -53,27 +53,39 @@ class Tree:
         return self.leaves.pop(slot, None) is not None
 
 
-@pytest.fixture
-def pair() -> Iterator[list[int]]:
-    """Two processes; one that is just becoming a program has no command line."""
-    command = [sys.executable, "-c", "print(input(), flush=True); input()"]
-    made = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0) for _ in range(2)]
+@contextmanager
+def processes(count: int) -> Iterator[list[int]]:
+    """So many of them; one that is just becoming a program has no command line."""
+    made = [subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0) for _ in range(count)]
     for each in made:
         assert each.stdin
         assert each.stdout
         each.stdin.write(b"begun\n")
         assert each.stdout.readline() == b"begun\n"
-    yield [each.pid for each in made]
-    for each in made:
-        each.communicate(b"\n")
+    try:
+        yield [each.pid for each in made]
+    finally:
+        for each in made:
+            each.communicate()
+
+
+def roster_of(router: list[int]) -> Roster:
+    """A roster of a router that has these processes."""
+    adapter = Spool(Site(spool=("/nonexistent",)))
+    bounding = Bounding(Router(), adapter, 0)
+    return Roster(cast("Enforcement", Tree(router)), adapter, bounding, "", lambda _: None, lambda _: None)
+
+
+@pytest.fixture
+def pair() -> Iterator[list[int]]:
+    """Two processes."""
+    with processes(2) as found:
+        yield found
 
 
 def test_one_that_comes_while_another_ends_gets_a_leaf_of_its_own(pair: list[int]) -> None:
     """Records that are read for a verdict may tell of a new worker: the dead one's leaf, which is ended, is not for it."""
-    tree = Tree(pair)
-    adapter = Spool(Site(spool=("/nonexistent",)))
-    bounding = Bounding(Router(), adapter, 0)
-    roster = Roster(cast("Enforcement", tree), adapter, bounding, "", lambda _: None, lambda _: None)
+    roster = roster_of(pair)
     roster.claimed_by(pair[0])
     first = roster.workers[pair[0]]
     assert process(pair[0])
@@ -84,3 +96,22 @@ def test_one_that_comes_while_another_ends_gets_a_leaf_of_its_own(pair: list[int
     assert roster.free_slot() == first.leaf.slot
     first.close()
     roster.workers[pair[1]].close()
+
+
+def test_of_many_idle_workers_nobody_asks_whose_children_are_workers() -> None:
+    """Up to eight that never had a message may each be the router's first process; with one more they are its workers."""
+    with processes(9) as pids:
+        roster = roster_of(pids)
+        for pid in pids[:8]:
+            roster.claimed_by(pid)
+        assert roster.parents() == set(pids[:8])
+        assert all(roster.may_start_workers(pid) for pid in pids[:8])
+        roster.claimed_by(pids[8])
+        assert roster.parents() == set()
+        assert not any(roster.may_start_workers(pid) for pid in pids)
+        roster.workers[pids[8]].has_held = True  # a worker for sure, and of the others one may be the first again
+        assert roster.parents() == set(pids[:8])
+        roster.workers[pids[0]].starts_workers = True
+        assert roster.parents() == set(pids[:8])
+        for each in roster.workers.values():
+            each.close()
