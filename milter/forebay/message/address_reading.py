@@ -167,7 +167,8 @@ class Reading:
         elif self.first >= 0 and self.value.startswith(b".", self.first):
             self.note("phrase-leading-dot", self.first, self.first + 1, "display name that begins with a period")
         elif self.period >= 0 or self.dots >= 0 or state == State.DOT:
-            place = max(self.period, self.dots, self.first)
+            place = max(self.period, self.dots)
+            place = place if place >= 0 else at - 1  # the dot that the bracket follows at once
             self.diagnosis.note("phrase-period", place, place + 1, "period in a display name without quotes")
 
     def end_angle(self) -> None:
