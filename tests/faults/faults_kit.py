@@ -52,8 +52,8 @@ class Chronicle:
 
 
 def send(number: signal.Signals, pids: list[int]) -> None:
-    """A signal to each of them that is still there."""
-    for pid in pids:
+    """A signal to each of them that is still there; 0 is one that has ended before, and to kill(2) it is ourselves."""
+    for pid in filter(None, pids):
         with suppress(ProcessLookupError):
             os.kill(pid, number)
 
