@@ -52,6 +52,10 @@ def act(what: bytes, how: bytes, data: bytes) -> int:
         eat(int(how))
         time.sleep(5)
         HOARD.clear()
+    elif what == b"need":  # for this message, and not at once: what it has before it comes to its leaf is not counted
+        time.sleep(0.2)
+        eat(int(how))
+        HOARD.clear()
     elif what == b"leak":  # n squared on syntax errors
         eat(data.count(b"[") ** 2 >> 20)
     elif what == b"cpu":
