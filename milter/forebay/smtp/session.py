@@ -179,8 +179,9 @@ class Callbacks:
         if actions & milter.SETSYMLIST:
             for stage, macros in (
                 (milter.M_ENVFROM, MAIL_MACROS),
-                (milter.M_ENVRCPT, "i"),
-                (milter.M_EOH, "i"),  # Postfix sends them with each field too
+                (milter.M_ENVRCPT, "i" if judge.reject_at_rcpt else ""),
+                # Postfix sends these with each field: half of all that it tells, where nobody asks for none.
+                (milter.M_EOH, "" if judge.needs_body else "i"),
                 (milter.M_EOM, "i v"),
             ):
                 ctx.setsymlist(stage, macros)  # a str: pymilter's own class passes bytes, and loses everything
