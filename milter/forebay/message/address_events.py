@@ -100,7 +100,7 @@ def on_at(r: Reading, at: int, state: int, following: int, _kind: int) -> int:
         r.route = at
         return State.ROUTE
     if state in {State.DOT, State.DOTGAP} and r.dots < 0:
-        r.dots = at - 1
+        r.dots = at - 1 if state == State.DOT else r.period
     elif state == State.GAP and r.blank < 0:
         r.blank = at - 1
     elif state == State.CGAP and r.angle < 0:
@@ -171,6 +171,8 @@ def on_comment(r: Reading, at: int, state: int, following: int, _kind: int) -> i
     r.comment_inside = state == State.DOMSTART or r.angle >= 0
     if state in _IN_NAME:
         r.end_domain(at, state)
+    elif state == State.DOT and r.period < 0:
+        r.period = at - 1
     r.after_comment = _AFTER_COMMENT.get(state, state)
     return following
 

@@ -113,7 +113,8 @@ class Reading:
             self.note("local-part-naked", self.first, at, "address without a domain")
             return
         if state in (State.DOMDOT, State.DOMDOTGAP):
-            self.note("domain-trailing-dot", at - 1, at, "dot at the end of a domain")
+            end = at if state == State.DOMDOT else self.domain_end
+            self.note("domain-trailing-dot", end - 1, end, "dot at the end of a domain")
         self.end_domain(at, state)
         local_part = self.value[self.first : self.at].strip(BLANKS)
         domain = self.value[self.domain : self.domain_end].strip(BLANKS)
