@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 _ENCODED_WORD: Final = pattern.compile(rb"=\?[^?\s]++\?[bBqQ]\?[^?]*+\?=")
 _LITERAL_SPECIAL: Final = pattern.compile(rb'["()\[\\]')
+_CLOSED: Final = frozenset({State.AFTER, State.JUNK})
+_AFTER_DOT: Final = frozenset({State.DOT, State.DOTGAP})
 _IN_NAME: Final = frozenset({State.DOMAIN, State.HYPHEN, State.DOMDOT})
 _IN_DOMAIN: Final = _IN_NAME | {State.DOMSTART, State.DOMDOTGAP}
 
@@ -37,7 +39,7 @@ _AFTER_COMMENT: Final = {
 
 
 def on_word(r: Reading, at: int, state: int, following: int, kind: int) -> int:
-    if r.empty:
+    if not r.words and r.at < 0:
         r.first = at
     elif r.blank < 0:
         r.blank = at - 1
@@ -96,16 +98,17 @@ def on_at(r: Reading, at: int, state: int, following: int, _kind: int) -> int:
         r.note("at-multiple", at, at + 1, "second @ in an address")
         r.domain, r.domain_end = at + 1, -1
         return following
-    if r.empty and r.angle >= 0:
+    is_first = not r.words
+    if is_first and r.angle >= 0:
         r.route = at
         return State.ROUTE
-    if state in {State.DOT, State.DOTGAP} and r.dots < 0:
+    if state in _AFTER_DOT and r.dots < 0:
         r.dots = at - 1 if state == State.DOT else r.period
     elif state == State.GAP and r.blank < 0:
         r.blank = at - 1
     elif state == State.CGAP and r.angle < 0:
         r.diagnosis.note("addr-spec-comment", r.comment, r.comment_end, "comment inside an address")
-    r.first = at if r.empty else r.first
+    r.first = at if is_first else r.first
     r.at, r.domain = at, at + 1
     return following
 
@@ -140,7 +143,7 @@ def on_quote(r: Reading, at: int, state: int, following: int, kind: int) -> int:
     r.quoted += 1
     r.quote = at
     r.after_quote = State.QEND
-    if state in {State.AFTER, State.JUNK}:
+    if state in _CLOSED:
         if state == State.AFTER:
             r.note("angle-junk", at, at + 1, "text after the closing angle bracket")
         r.after_quote = State.JUNK
@@ -149,7 +152,7 @@ def on_quote(r: Reading, at: int, state: int, following: int, kind: int) -> int:
     elif state in _IN_DOMAIN:
         r.note("domain-character", at, at + 1, "quotation mark in a domain")
         r.after_quote = State.DOMGAP
-    elif state in {State.DOT, State.DOTGAP}:
+    elif state in _AFTER_DOT:
         r.joins += 1
     else:
         on_word(r, at, state, following, kind)
@@ -297,7 +300,7 @@ def on_comma(r: Reading, at: int, state: int, following: int, _kind: int) -> int
         r.reset()
         return following
     r.comma = at
-    if state not in {State.AFTER, State.JUNK}:
+    if state not in _CLOSED:
         r.end_element(at, state)
     return following
 
@@ -306,7 +309,7 @@ def on_semicolon(r: Reading, at: int, state: int, following: int, _kind: int) ->
     if r.angle >= 0:
         return _stray(r, at, state)
     r.comma = -1
-    ended = state in {State.AFTER, State.JUNK}
+    ended = state in _CLOSED
     if not ended and not r.empty:
         r.end_element(at, state)
     elif not ended:
@@ -324,7 +327,7 @@ def on_colon(r: Reading, at: int, state: int, following: int, _kind: int) -> int
     if r.angle >= 0:
         return _stray(r, at, state)
     r.comma = -1
-    if state in {State.AFTER, State.JUNK}:
+    if state in _CLOSED:
         r.note("angle-junk", at, at + 1, "colon after the closing angle bracket")
         return State.JUNK
     r.end_words(at)

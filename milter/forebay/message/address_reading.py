@@ -32,6 +32,8 @@ _SIMPLE: Final = (
 """What an address may have only once: the attribute with its place, the kind, the text."""
 
 
+_BEHIND_DOT: Final = frozenset({State.DOMDOT, State.DOMDOTGAP})
+
 _LAPSES: Final = frozenset({
     "addr-spec-dot-blank", "at-in-phrase", "at-in-phrase-differs", "domain-trailing-dot", "domain-underscore",
     "element-empty", "local-part-dots", "local-part-long", "local-part-naked", "phrase-comma", "phrase-leading-dot", "phrase-special",
@@ -53,6 +55,16 @@ class Mailbox:
 
 class Reading:
     """The memory of one pass over one value. Places are -1 while nothing was met there."""
+
+    __slots__ = (  # so many that a dictionary would be slow: a hostile value changes them thousands of times
+        "addresses", "after_bracket", "after_comment", "after_quote", "angle", "angle_comma", "angle_commas",
+        "angle_depth", "at", "author", "bang", "blank", "bracket", "comma", "comment", "comment_depth",
+        "comment_end", "comment_inside", "comments", "deepest", "deepest_at", "diagnosis", "domain",
+        "domain_end", "dot", "dot_run", "dots", "dots_end", "dots_longest", "eight", "empties", "encoded",
+        "errors", "first", "group", "group_depth", "joins", "lapses", "literal", "longest", "mailboxes",
+        "naked", "optional", "period", "phrase", "phrase_domain", "phrase_end", "quote", "quoted", "route",
+        "semis", "value", "words",
+    )  # fmt: skip
 
     def __init__(self, value: bytes, *, author: bool, optional: bool = False) -> None:
         self.value = value
@@ -112,7 +124,7 @@ class Reading:
         if self.at < 0:
             self.note("local-part-naked", self.first, at, "address without a domain")
             return
-        if state in (State.DOMDOT, State.DOMDOTGAP):
+        if state in _BEHIND_DOT:
             end = at if state == State.DOMDOT else self.domain_end
             self.note("domain-trailing-dot", end - 1, end, "dot at the end of a domain")
         self.end_domain(at, state)
@@ -121,7 +133,8 @@ class Reading:
         self._check(local_part, domain)
         if self.domain_end - self.first > self.longest[0]:
             self.longest = (self.domain_end - self.first, self.first, self.domain_end)
-        self._keep(local_part, domain)
+        if len(self.mailboxes) < MOST_MAILBOXES:
+            self._keep(local_part, domain)
 
     def _check(self, local_part: bytes, domain: bytes) -> None:
         if not local_part:
@@ -130,7 +143,7 @@ class Reading:
             self.note("local-part-long", self.first, self.at, "local part of more than 64 bytes")
         if not domain:
             self.note("domain-empty", self.at, self.at + 1, "nothing after the @")
-        if max(self.blank, self.dots, self.period, self.bang, self.eight) >= 0:
+        if self.blank + self.dots + self.period + self.bang + self.eight > -len(_SIMPLE):  # one of them was met
             for name, kind, text in _SIMPLE:
                 place = getattr(self, name)
                 if place >= 0:
@@ -144,10 +157,7 @@ class Reading:
                 self.note("addr-spec-encoded-word", *word.span(), "encoded-word inside an address")
 
     def _keep(self, local_part: bytes, domain: bytes) -> None:
-        kept = len(self.mailboxes)
-        if kept >= MOST_MAILBOXES:
-            return
-        if self.author and kept == 1:
+        if self.author and len(self.mailboxes) == 1:
             self.diagnosis.note("mailbox-multiple", self.first, self.domain_end, "second author")
         phrase = self.value[self.phrase : self.phrase_end].strip(BLANKS) if self.phrase >= 0 else b""
         self.mailboxes.append(Mailbox(phrase, local_part, domain, self.first, self.domain_end))
@@ -196,13 +206,14 @@ class Reading:
 
     def end_element(self, at: int, state: int) -> None:
         """An element of the list ends before `at`, outside angle brackets."""
-        if self.empty:
+        if not self.words and self.at < 0:
             self.empties += 1
             self.diagnosis.measure("empty-elements", self.empties, at, at + 1)
             self.note("element-empty", at, at + 1, "empty element of a list")
             return
         self.empties = self.semis = 0
-        self.end_naked()
+        if self.naked[0] >= 0:
+            self.end_naked()
         if self.at < 0:
             self.end_words(at)
             self.naked = (self.first, at)
