@@ -129,6 +129,7 @@ class Callbacks:
         self._most_bytes = host.judge.collect_bytes
         self._most_fields = host.judge.collect_fields
         self._tag = host.tag_field.lower()
+        self._actions, self._steps = _wanted(host)
 
     def register(self, library: Any) -> None:
         """Set them all."""
@@ -156,26 +157,18 @@ class Callbacks:
         return int(milter.CONTINUE)
 
     def _agree(self, ctx: Context, session: Session, options: list[int]) -> None:
-        judge, host = self._judge, self._host
         actions, steps = options[0], options[1]
-        session.may_hold = host.may_quarantine and bool(actions & milter.QUARANTINE)
-        session.may_tag = host.may_tag and bool(actions & milter.ADDHDRS)
-        wanted_actions = milter.SETSYMLIST
-        wanted_actions |= milter.QUARANTINE if host.may_quarantine else 0
-        wanted_actions |= milter.ADDHDRS | milter.CHGHDRS if host.may_tag else 0
-        wanted = _DECLINED | milter.P_NR_HDR | milter.P_HDR_LEADSPC
-        wanted |= 0 if session.refused else milter.P_NR_MAIL
-        wanted |= 0 if judge.reject_at_rcpt else milter.P_NR_RCPT
-        # Where the verdict waits for the body, the end of the header tells nothing.
-        wanted |= milter.P_SKIP | milter.P_NOEOH | milter.P_NR_EOH if judge.needs_body else milter.P_NOBODY
+        wanted = self._steps if session.refused else self._steps | milter.P_NR_MAIL
         granted = steps & wanted
+        session.may_hold = bool(actions & self._actions & milter.QUARANTINE)
+        session.may_tag = bool(actions & self._actions & milter.ADDHDRS)
         session.noreply_mail = _noreply(granted & milter.P_NR_MAIL)
         session.noreply_rcpt = _noreply(granted & milter.P_NR_RCPT)
         session.noreply_header = _noreply(granted & milter.P_NR_HDR)
         session.noreply_eoh = _noreply(granted & milter.P_NR_EOH)
         session.skip = milter.SKIP if granted & milter.P_SKIP else milter.CONTINUE
         session.leading_blank = bool(granted & milter.P_HDR_LEADSPC)
-        options[:] = [actions & wanted_actions, granted, 0, 0]
+        options[:] = [actions & self._actions, granted, 0, 0]
         if actions & milter.SETSYMLIST:
             for stage, macros in (
                 (milter.M_ENVFROM, MAIL_MACROS),
@@ -330,6 +323,18 @@ class Callbacks:
             return status
 
         return call
+
+
+def _wanted(host: Host) -> tuple[int, int]:
+    """The actions and protocol steps to agree on, where the MTA offers them."""
+    actions = milter.SETSYMLIST
+    actions |= milter.QUARANTINE if host.may_quarantine else 0
+    actions |= milter.ADDHDRS | milter.CHGHDRS if host.may_tag else 0
+    steps = _DECLINED | milter.P_NR_HDR | milter.P_HDR_LEADSPC
+    steps |= 0 if host.judge.reject_at_rcpt else milter.P_NR_RCPT
+    # Where the verdict waits for the body, the end of the header tells nothing.
+    steps |= milter.P_SKIP | milter.P_NOEOH | milter.P_NR_EOH if host.judge.needs_body else milter.P_NOBODY
+    return int(actions), int(steps)
 
 
 def _failure(ctx: Context) -> int:

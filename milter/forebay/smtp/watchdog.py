@@ -72,9 +72,8 @@ class Watchdog:
         self._hang_time = hang_time
         self._trace = trace
         self._free = deque(range(ENTRIES))
-        self._busy: dict[int, Work] = {}
+        self._busy: dict[int, Work] = {}  # by thread: none changes between the beginning and the end of judging
         self.remembered: set[Pair] = set()
-        self._mine = _Mine()
         self._names: dict[str, bytes] = {}
         self._running = 0.0
         self._last_beat = time.monotonic()
@@ -88,17 +87,15 @@ class Watchdog:
         except IndexError:
             index = -1
         work = Work(index, fields, self._running)
-        self._mine.work = work
-        self._busy[id(work)] = work
+        self._busy[threading.get_ident()] = work
         if index >= 0:
             self._slot.begin_entry(index, work.thread, work.started)
 
     def end(self) -> None:
         """Judging is over."""
-        work, self._mine.work = self._mine.work, None
+        work = self._busy.pop(threading.get_ident(), None)
         if work is None:
             return
-        self._busy.pop(id(work), None)
         if work.index >= 0:
             self._slot.clear_entry(work.index)
             self._free.append(work.index)
@@ -108,7 +105,7 @@ class Watchdog:
 
         Raises BenchedError where this header has burnt the CPU in this validator before.
         """
-        work = self._mine.work
+        work = self._busy.get(threading.get_ident())
         if work is None:
             return
         if work.digest is _NO_DIGEST:
@@ -123,7 +120,7 @@ class Watchdog:
 
     def leave(self) -> None:
         """It has come back."""
-        work = self._mine.work
+        work = self._busy.get(threading.get_ident())
         if work is not None:
             work.validator = ""
             if work.index >= 0:
@@ -152,12 +149,6 @@ class Watchdog:
         if name is None:
             name = self._names[validator_id] = padded(validator_id)
         return name
-
-
-class _Mine(threading.local):
-    """What the thread judges. pymilter keeps a thread's state with the session that it serves."""
-
-    work: Work | None = None
 
 
 def header_digest(fields: Sequence[tuple[bytes, bytes]]) -> bytes:
