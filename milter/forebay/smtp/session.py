@@ -130,6 +130,7 @@ class Callbacks:
         self._most_fields = host.judge.collect_fields
         self._tag = host.tag_field.lower()
         self._actions, self._steps = _wanted(host)
+        self._macros = _macros_read(host.judge)
 
     def register(self, library: Any) -> None:
         """Set them all."""
@@ -170,13 +171,7 @@ class Callbacks:
         session.leading_blank = bool(granted & milter.P_HDR_LEADSPC)
         options[:] = [actions & self._actions, granted, 0, 0]
         if actions & milter.SETSYMLIST:
-            for stage, macros in (
-                (milter.M_ENVFROM, MAIL_MACROS),
-                (milter.M_ENVRCPT, "i" if judge.reject_at_rcpt else ""),
-                # Postfix sends these with each field: half of all that it tells, where nobody asks for none.
-                (milter.M_EOH, "" if judge.needs_body else "i"),
-                (milter.M_EOM, "i v"),
-            ):
+            for stage, macros in self._macros:
                 ctx.setsymlist(stage, macros)  # a str: pymilter's own class passes bytes, and loses everything
 
     def mail(self, ctx: Context, session: Session, sender: bytes, *parameters: bytes) -> int:
@@ -335,6 +330,19 @@ def _wanted(host: Host) -> tuple[int, int]:
     # Where the verdict waits for the body, the end of the header tells nothing.
     steps |= milter.P_SKIP | milter.P_NOEOH | milter.P_NR_EOH if host.judge.needs_body else milter.P_NOBODY
     return int(actions), int(steps)
+
+
+def _macros_read(judge: Judge) -> tuple[tuple[int, str], ...]:
+    """The macros that a message's verdict needs, by stage; the queue id at the stage of the verdict.
+
+    Postfix sends those of the end of the header with each field: half of all that it says, unless there are none.
+    """
+    return (
+        (milter.M_ENVFROM, MAIL_MACROS),
+        (milter.M_ENVRCPT, "i" if judge.reject_at_rcpt else ""),
+        (milter.M_EOH, "" if judge.needs_body else "i"),
+        (milter.M_EOM, "i v"),
+    )
 
 
 def _failure(ctx: Context) -> int:
