@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import tempfile
@@ -61,6 +62,27 @@ def test_a_link_in_the_place_of_a_message_gives_nothing_away(tmp_path: Path, els
         moves.move(str(source), str(elsewhere / "aside.msg"))
     assert victim.stat().st_uid == 0
     assert not (elsewhere / "aside.msg").exists()
+
+
+@pytest.mark.parametrize("point", ["rename", "copy", "copied", "unlink"])
+def test_a_link_that_takes_its_place_meanwhile_leads_nowhere(tmp_path: Path, elsewhere: Path, point: str) -> None:
+    """Whoever waits for the instant gets no more by it: what is copied is the message or nothing, what is removed is his link."""
+    victim = elsewhere / "shadow"
+    victim.write_bytes(b"secret")
+    source, target = tmp_path / "message", elsewhere / "aside.msg"
+    source.write_bytes(b"mail")
+
+    def swap(here: str) -> None:
+        if here == point:
+            source.unlink()
+            source.symlink_to(victim)
+
+    with contextlib.suppress(OSError):
+        moves.move(str(source), str(target), swap)
+    assert target.exists() == (point in {"copied", "unlink"})
+    assert not target.is_symlink()
+    assert not target.exists() or target.read_bytes() == b"mail"
+    assert victim.read_bytes() == b"secret"
 
 
 def test_a_copy_that_was_interrupted_is_made_anew(tmp_path: Path, elsewhere: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -141,3 +142,20 @@ def test_a_name_that_no_service_has_is_told(tmp_path: Path) -> None:
     assert bad.mistakes() == [
         ("services.evli", f"{config}/master.cf has no service of this name; did you mean evil?"),
     ]
+
+
+def test_what_takes_the_place_of_a_queue_file_is_not_read(tmp_path: Path) -> None:
+    """Between looking and opening, the name may be made a link or a pipe: neither is followed, nor waited for."""
+    (tmp_path / "active").mkdir()
+    path, victim = tmp_path / "active/4BCDEFGHIJ", tmp_path / "victim"
+    victim.write_bytes(queue_file([b"Subject: secret"]))
+    adapter = Postfix(Site(spool=(str(tmp_path),), aside=str(tmp_path / "forebay-aside")))
+    path.symlink_to(victim)
+    assert adapter.message(str(path)) is None
+    with pytest.raises(OSError, match="symbolic"):
+        adapter.read(str(path))
+    path.unlink()
+    os.mkfifo(path)
+    assert adapter.message(str(path)) is None
+    with pytest.raises(OSError, match="regular"):
+        adapter.read(str(path))

@@ -18,7 +18,7 @@ import struct
 from dataclasses import dataclass, field
 from enum import IntEnum
 from types import MappingProxyType
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import TYPE_CHECKING, BinaryIO, ClassVar, Final
 
 from forebay import files
 from forebay.api.process import Process, has_lock, is_alive, opened, process, state, waits_for_lock
@@ -42,6 +42,7 @@ __all__ = [
     "has_lock",
     "is_alive",
     "opened",
+    "plain_file",
     "process",
     "start_of",
     "state",
@@ -58,8 +59,16 @@ _MOST_READ: Final = 1 << 20
 
 def start_of(path: str, most: int = _MOST_READ) -> bytes:
     """The start of a message, at most so many bytes: a mebibyte. Raises OSError, also for what is no regular file."""
-    with os.fdopen(files.open_regular(path), "rb") as file:
+    with plain_file(path) as file:
         return file.read(most)
+
+
+def plain_file(path: str) -> BinaryIO:
+    """A regular file, open for reading: in a spool where others write, no link is followed and no pipe waited for.
+
+    Raises OSError.
+    """
+    return os.fdopen(files.open_regular(path), "rb")
 
 
 class Confidence(IntEnum):

@@ -163,7 +163,7 @@ class SendmailQueue:
     def _read(self, kind: str, queue_id: str, folder: Path) -> Found | None:
         control = folder / f"{kind}{queue_id}"
         try:
-            descriptor = os.open(control, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            descriptor = files.open_regular(control)
         except OSError:
             return None
         with os.fdopen(descriptor, "rb") as file:

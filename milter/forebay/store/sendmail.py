@@ -8,6 +8,7 @@ How it is done, `forebay.api.router_sendmail` says.
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import time
@@ -16,6 +17,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
+from forebay import files
 from forebay.api.router_sendmail import QUARANTINED, Found, Places, SendmailQueue, places_below
 from forebay.errors import UnavailableError
 from forebay.store.queues import HOLD, Queued
@@ -69,7 +71,8 @@ class Quarantine:
         """The header, as the client wrote it and the milters changed it, and the body."""
         with _told():
             found = _exactly(self._queue(), held)
-            return found.told.header + b"\n" + found.body.read_bytes()
+            with os.fdopen(files.open_regular(found.body), "rb") as body:
+                return found.told.header + b"\n" + body.read()
 
     def _queue(self) -> SendmailQueue:
         return SendmailQueue(places(self._config), self._config, self._environment)

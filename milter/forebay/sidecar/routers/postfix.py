@@ -16,7 +16,7 @@ from stat import S_ISREG, S_IXUSR
 from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar, Final
 
-from forebay.api.router import Adapter, Confidence, Holding, Limits, Message, Site, opened, process
+from forebay.api.router import Adapter, Confidence, Holding, Limits, Message, Site, opened, plain_file, process
 from forebay.sidecar.routers import postfix_file
 from forebay.sidecar.routers.postfix_settings import mistakes
 from forebay.sidecar.routers.postfix_tools import QUEUE_ID, Commands, make_ready, move_alone
@@ -83,7 +83,7 @@ class Postfix(Adapter):
             status = os.lstat(path)
             if not S_ISREG(status.st_mode) or status.st_mode & ready != ready:
                 return None
-            with open(path, "rb") as file:
+            with plain_file(path) as file:
                 arrived = postfix_file.arrival(file)
                 status = os.fstat(file.fileno())
         except OSError:
@@ -108,7 +108,7 @@ class Postfix(Adapter):
         return None if self._is_ours(message.path) else self._in(_QUEUES, message)
 
     def read(self, path: str) -> Reading:
-        with open(path, "rb") as file:
+        with plain_file(path) as file:
             return postfix_file.read(file)
 
     # Who holds a message.
