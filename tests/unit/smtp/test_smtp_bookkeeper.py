@@ -36,6 +36,6 @@ def test_records_of_a_flood_share_transactions(tmp_path: Path) -> None:
     taken = []
     for number in range(7):
         records.write(record(number))
-        books._take(now + number * REST / 3)  # the loop around it has a clock of its own
+        books._take(now + number * REST / 3)
         taken.append(len(records.kept()))
     assert taken == [1, 1, 1, 4, 4, 4, 7]
