@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,7 +15,6 @@ from sidecar.sidecar_kit import IS_V2, groups, unit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from sidecar.sidecar_kit import Site
 
@@ -35,6 +35,13 @@ def delegate(site: Site, *, inside: bool = True) -> None:
         os.chown(path, NOBODY, NOBODY)
 
 
+def children(pid: int) -> list[int]:
+    """The children of all threads of a process."""
+    return [
+        int(each) for path in Path(f"/proc/{pid}/task").glob("*/children") for each in path.read_text("ascii").split()
+    ]
+
+
 @pytest.mark.parametrize("style", ["single", "old"])
 def test_an_unprivileged_user_in_a_delegated_subtree(sites: Callable[..., Site], style: str) -> None:
     """It has full function over its own children: limits, claims by name or launch, strikes, set-aside, release."""
@@ -48,6 +55,21 @@ def test_an_unprivileged_user_in_a_delegated_subtree(sites: Callable[..., Site],
     assert style == "single" or "no fanotify" in site.log()
     assert site.cli("quarantine", "release", site.entries("aside")[0].id) == 0, site.log()
     site.wait(lambda: len(site.entries("aside")) == 1 and len(site.entries("released")) == 1)
+
+
+def test_the_guard_comes_first_and_the_router_does_not(sites: Callable[..., Site]) -> None:
+    """Who ends workers that burn all processors does not wait behind them; what it starts has the priority of before."""
+    site = sites("new", workers=1)
+    site.start()
+    site.put("killer", "crash")
+    site.put("slow", "sleep")
+    site.wait(lambda: site.aside_names() == ["killer"] and len(site.holders("slow")) == 1)
+    assert site.process
+    ours = os.getpriority(os.PRIO_PROCESS, 0)
+    others = [*site.holders("slow"), *children(site.process.pid)]
+    assert len(others) > 2  # with the clerk
+    assert os.getpriority(os.PRIO_PROCESS, site.process.pid) == (ours or -10)
+    assert {os.getpriority(os.PRIO_PROCESS, pid) for pid in others} == {ours}
 
 
 def test_a_group_that_cannot_be_entered_is_not_taken(sites: Callable[..., Site]) -> None:

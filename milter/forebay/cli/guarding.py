@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from forebay.errors import ForebayError
 from forebay.logs import LOGGER
 from forebay.sidecar import clerk
+from forebay.sidecar.spawn import ahead
 from forebay.smtp import notify
 from forebay.smtp.succession import Program
 
@@ -38,7 +39,7 @@ class Guarding:
 
     def run(self, config: str | None) -> None:
         """Guard until SIGTERM or SIGINT; at SIGHUP begin anew."""
-        with clerk.beside(config):
+        with clerk.beside(config), ahead():  # the clerk may wait
             asyncio.run(self._guard())
         if self._again:
             signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until the new life has its handler

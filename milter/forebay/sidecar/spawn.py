@@ -5,29 +5,48 @@ from __future__ import annotations
 import os
 import resource
 import signal
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
+_PRIORITY: Final = -10
+"""Who ends workers that burn all processors must not wait behind them."""
 _RESET = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
 
 
 @dataclass(frozen=True, slots=True)
 class Heritage:
-    """What a program gets: at most so many bytes in a file, 0 for any, and so many open files (None: as we have)."""
+    """What a program gets: at most so many bytes in a file, 0 for any; so many open files, this priority.
+
+    None: as we have.
+    """
 
     file_size: int
     open_files: tuple[int, int] | None = None
+    priority: int | None = None
 
 
 def raise_own(file_size: int) -> Heritage:
     """Let this process have as many open files as it may: eight a worker. What we start is to have what we had."""
     had = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (had[1], had[1]))
-    return Heritage(file_size, had)
+    return Heritage(file_size, had, os.getpriority(os.PRIO_PROCESS, 0))
+
+
+@contextmanager
+def ahead() -> Iterator[None]:
+    """Let this thread come first as long as the block lasts, unless a person has given it another turn."""
+    had = os.getpriority(os.PRIO_PROCESS, 0)
+    if not had:
+        with suppress(PermissionError):  # without CAP_SYS_NICE it waits like all others
+            os.setpriority(os.PRIO_PROCESS, 0, _PRIORITY)
+    try:
+        yield
+    finally:
+        os.setpriority(os.PRIO_PROCESS, 0, had)
 
 
 def spawn(command: Sequence[str], enter: Callable[[], None], heritage: Heritage) -> int:
@@ -65,6 +84,8 @@ def become(command: Sequence[str], enter: Callable[[], None], heritage: Heritage
         resource.setrlimit(resource.RLIMIT_FSIZE, (heritage.file_size, heritage.file_size))
     if heritage.open_files:
         resource.setrlimit(resource.RLIMIT_NOFILE, heritage.open_files)
+    if heritage.priority is not None:
+        os.setpriority(os.PRIO_PROCESS, 0, heritage.priority)
     with suppress(PermissionError):  # whom a service manager started leads a session already
         os.setsid()
     os.execvp(command[0], list(command))  # noqa: S606 - the operator's own command, without a shell
