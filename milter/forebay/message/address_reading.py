@@ -191,7 +191,6 @@ class Reading:
             self.note(kind, self.phrase, end, "@ in a display name without quotes")
         self.end_naked(comma=self.phrase >= 0)
         self.angle = self.route = self.phrase = -1
-        self.phrase_domain = None
         self.empties = self.semis = 0
         self.reset()
 
