@@ -39,6 +39,8 @@ LOOK: Final = 20.0
 """Seconds between two looks at the queue while nothing is awaited there."""
 SOON: Final = 10.0
 """Seconds in which a message that was announced is looked for at every turn."""
+_SHARE: Final = 10
+"""So many times as long as it takes to look, nobody looks again for these: a hold queue of thousands takes seconds."""
 _SLACK: Final = 600.0
 _DAY: Final = 86_400.0
 _OUTCOMES: Final = {requests.RELEASE: RELEASED, requests.DELETE: DELETED}
@@ -84,7 +86,7 @@ class Hands:
         self._as_user = as_user
         self._offer = offer
         self._grace = grace
-        self._look_at = 0.0
+        self._look_at = self._soon_at = 0.0
         self._missed: dict[str, float] = {}
 
     def turn(self) -> None:
@@ -96,9 +98,11 @@ class Hands:
             self._carry_out(request)
         # What has just been announced is awaited; what does not come is not asked for again and again.
         is_awaited = any(time.time() - each.at < SOON for each in waiting)
-        if asked or is_awaited or time.monotonic() >= self._look_at:
+        began = time.monotonic()
+        if asked or began >= self._look_at or (is_awaited and began >= self._soon_at):
             self._look(waiting)
-            self._look_at = time.monotonic() + LOOK
+            ended = time.monotonic()
+            self._look_at, self._soon_at = ended + LOOK, ended + _SHARE * (ended - began)
 
     def message(self, entry_id: str) -> bytes:
         """The bytes of a message that the MTA holds. Raises a ForebayError where this host does not hold it."""

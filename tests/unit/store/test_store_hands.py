@@ -30,8 +30,12 @@ class HoldQueue:
 
     def __init__(self) -> None:
         self.held: list[Queued] = []
+        self.looks = 0
+        self.slowness = 0.0
 
     def listed(self) -> dict[str, Queued]:
+        self.looks += 1
+        time.sleep(self.slowness)
         return {each.queue_id: each for each in self.held}
 
     def release(self, held: Queued) -> None:
@@ -60,10 +64,14 @@ class Kit:
             "a", self._store, records, os.geteuid(), ledger, {"postfix": self.queue}, grace=60.0
         )  # fmt: skip
 
+    def turn(self) -> None:
+        """Let them do what there is to do."""
+        self._hands.turn()
+
     def look(self) -> str:
         """Let them look; the entry's state then."""
         self._hands._look_at = 0.0
-        self._hands.turn()
+        self.turn()
         with self._store.read() as db:
             return get(db, self._entry).state
 
@@ -94,6 +102,17 @@ def test_a_queue_id_that_never_comes_again_is_enough(tmp_path: Path, queue_id: s
     kit = Kit(tmp_path, record(at=now - 7200, queue_id=queue_id))
     kit.queue.held = [Queued(HOLD, queue_id, "jane@example.org", int(now), 500)]
     assert kit.look() == state
+
+
+@pytest.mark.parametrize(("slowness", "often"), [(0.0, True), (0.2, False)])
+def test_a_queue_that_is_slow_to_list_is_listed_less_often(tmp_path: Path, slowness: float, often: bool) -> None:
+    """While mail is held again and again, looking at thousands of messages must not be all that is done."""
+    kit = Kit(tmp_path, record(at=time.time(), queue_id=SHORT))
+    kit.queue.slowness = slowness
+    for _ in range(5):
+        kit.turn()
+        time.sleep(0.1)
+    assert (kit.queue.looks > 1) is often
 
 
 def test_long_ids_are_told_from_short_ones() -> None:
