@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import signal
+import time
 from pathlib import Path
 from typing import Final
 
 import pytest
 
+from fuzz.run import within
 from fuzz.targets import TARGETS
 from fuzz.verdict_targets import growth
 
@@ -34,3 +37,19 @@ def test_every_target_begins_with_something() -> None:
 def test_nothing_at_all_is_borne(name: str) -> None:
     """The first bytes that a fuzzer tries are none."""
     TARGETS[name](b"")
+
+
+def test_who_burns_the_cpu_is_found_and_who_waits_is_not() -> None:
+    """On a busy machine an input waits for its turn."""
+    before = signal.getsignal(signal.SIGPROF)
+    try:
+        within(0.1, lambda _: time.sleep(0.3))(b"")
+        with pytest.raises(TimeoutError):
+            within(0.1, _burn)(b"")
+    finally:
+        signal.signal(signal.SIGPROF, before)
+
+
+def _burn(_: bytes) -> None:
+    while True:
+        pass
