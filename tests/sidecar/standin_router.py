@@ -12,6 +12,7 @@ import contextlib
 import ctypes
 import email
 import email.policy
+import errno
 import fcntl
 import os
 import re
@@ -140,7 +141,8 @@ def route(path: str, delivered: str, lock: bool, block: bool = False) -> None:
         status = process(data, delivered)
         if status:
             os._exit(status)
-        finish(path)
+        while not finished(path):
+            time.sleep(0.05)  # it is delivered: who tried it again would deliver it again
     except OSError:
         return
     finally:
@@ -148,20 +150,26 @@ def route(path: str, delivered: str, lock: bool, block: bool = False) -> None:
             os.close(descriptor)
 
 
-def finish(path: str) -> None:
-    """As ZMailer: into queue/ with a twin in transport/; elsewhere the file goes."""
+def finished(path: str) -> bool:
+    """As ZMailer: into queue/ with a twin in transport/; elsewhere the file goes. False where the disk is full."""
     office = Path(path).parent.parent
     if not (office / "transport").is_dir():
         os.unlink(path)
-        return
+        return True
     inode = str(os.stat(path).st_ino)
     hidden = office / "transport" / f".{inode}"
-    hidden.write_bytes(b"control")
+    try:
+        hidden.write_bytes(b"control")
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            return False
+        raise
     os.rename(path, office / "queue" / inode)
     hidden.rename(office / "transport" / inode)
     with contextlib.suppress(OSError):  # what the transport agents do
         os.unlink(office / "transport" / inode)
         os.unlink(office / "queue" / inode)
+    return True
 
 
 def route_pair(paths: list[str], arguments: argparse.Namespace) -> None:
