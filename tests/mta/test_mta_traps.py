@@ -276,7 +276,11 @@ def test_a_status_that_libmilter_does_not_know_is_never_returned() -> None:
     """Nothing at all is answered then, and the MTA waits for minutes: pymilter#63."""
     failures: list[str] = []
     host: Any = types.SimpleNamespace(
-        judge=types.SimpleNamespace(collect_bytes=1, collect_fields=1), tag_field="X", failed=failures.append
+        judge=types.SimpleNamespace(collect_bytes=1, collect_fields=1, needs_body=True, reject_at_rcpt=False),
+        may_quarantine=True,
+        may_tag=True,
+        tag_field="X",
+        failed=failures.append,
     )
     replies: list[tuple[str, ...]] = []
     context: Any = types.SimpleNamespace(getpriv=Session, setreply=lambda *reply: replies.append(reply))

@@ -32,6 +32,8 @@ def work(spool: Path, delivered: Path) -> None:
     """Take what there is, for ever."""
     while True:
         for path in sorted(each for each in spool.iterdir() if each.is_file()):
+            if path.name.startswith("."):  # it is not whole yet
+                continue
             with suppress(OSError):
                 route(path, delivered)
         time.sleep(0.1)
