@@ -14,8 +14,6 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from unit.growth import LONG
-
 ROOT: Final = Path(__file__).parents[3]
 PINS: Final = ROOT / "milter/pins.txt"
 PROJECT: Final = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -68,7 +66,6 @@ def test_what_they_need_themselves_is_there_too() -> None:
             waiting += [each for each in needed if each.marker is None or each.marker.evaluate({"extra": extra})]
 
 
-@pytest.mark.skipif(not LONG, reason="fetches all of them from PyPI; --long does")
 def test_pip_takes_them_and_nothing_else(tmp_path: Path) -> None:
     """An environment of them runs forebay; a file that is not the one of the release is refused."""
     subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
