@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from forebay.quickstart.private_postfix import private_folder
 from forebay.quickstart.raw_smtp import RawClient
+from forebay.sidecar.claimpage import ClaimPage
 from mta.private_sendmail import PrivateSendmail, queue_id
 from mta.private_site import DEADLINE, RECIPIENT, SENDER, eventually, message
 from mta.quarantine_kit import FOREBAY, Desk
@@ -124,6 +125,11 @@ metrics = ""
             found = queue_id(client.send(SENDER, recipients, message(fields, more)).last)
         assert found
         return found
+
+    def is_claimed(self, name: str) -> bool:
+        """Whether the sidecar knows who has the message of this id in its hands."""
+        (page,) = self.folder.glob("state*/claims")
+        return any(each.path.endswith(f"/qf{name}") for each in ClaimPage(page).left())
 
     def strikes(self, name: str) -> int:
         """How often a worker's end was laid to the message of this id."""

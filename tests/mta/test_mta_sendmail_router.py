@@ -87,8 +87,7 @@ def test_a_process_of_sendmail_itself_that_dies_is_a_strike(site: GuardedSendmai
     """The child that delivers what just came in, then a queue runner: a SEGV of each, and the message is quarantined."""
     name = site.send("long")
     for _ in range(2):
-        eventually(lambda: bool(site.mailers()), site.log)
-        time.sleep(0.6)  # the sidecar has looked once
+        eventually(lambda: bool(site.mailers()) and site.is_claimed(name), site.log)
         for each in filter(None, map(process, site.mailers())):
             os.kill(each.parent, signal.SIGSEGV)
             os.kill(each.pid, signal.SIGKILL)

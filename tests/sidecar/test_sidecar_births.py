@@ -56,7 +56,7 @@ def test_a_router_whose_workers_die_at_once_is_no_worker(sites: Callable[..., Si
     site.launch_router()
     time.sleep(2.0)
     site.start(wrap=False)
-    site.wait(lambda: site.aside_names() == ["a-killer"], 30)
+    site.wait(lambda: site.aside_names() == ["a-killer"])
     site.put("good")
     site.wait(lambda: site.delivered() == ["good"] and len(workers(site)) == 2)
     assert site.router
