@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _PR_SET_NAME: Final = 15
 _PR_SET_CHILD_SUBREAPER: Final = 36
+_PR_SET_NO_NEW_PRIVS: Final = 38
 
 
 def fork(body: Callable[[], object], keep: Iterable[int], name: str) -> int:
@@ -51,6 +52,12 @@ def adopt_orphans() -> None:
     """Become the parent of every descendant whose own parent ends (prctl(2), PR_SET_CHILD_SUBREAPER)."""
     if _libc().prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0):
         raise RightsError(f"prctl(PR_SET_CHILD_SUBREAPER): {os.strerror(ctypes.get_errno())}")
+
+
+def gain_nothing_more() -> None:
+    """Let no program that is executed from now on bring privileges with it (prctl(2), PR_SET_NO_NEW_PRIVS)."""
+    if _libc().prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0):
+        raise RightsError(f"prctl(PR_SET_NO_NEW_PRIVS): {os.strerror(ctypes.get_errno())}")
 
 
 def set_name(name: str) -> None:

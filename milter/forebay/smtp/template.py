@@ -78,9 +78,9 @@ def prepare(config: Config, load: Load, channel: Channel) -> tuple[Judge, Matche
 
 
 def become(user: str) -> None:
-    """Drop root's privileges for good. Nothing happens without a name, or when not started as root.
+    """Drop root's privileges for good, capabilities too. Nothing happens without a name, or when not started as root.
 
-    Raises RightsError where there is no such user.
+    Raises RightsError where there is no such user, or the kernel refuses.
     """
     if not user or os.geteuid() != 0:
         return
@@ -91,6 +91,7 @@ def become(user: str) -> None:
     os.initgroups(entry.pw_name, entry.pw_gid)
     os.setgid(entry.pw_gid)
     os.setuid(entry.pw_uid)
+    processes.gain_nothing_more()
 
 
 def _fork_worker(

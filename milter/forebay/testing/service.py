@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from forebay.testing.message import Message
     from forebay.testing.milter_client import Answer
 
-START_TIME: Final = 30.0
+START_TIME: Final = 60.0
 STOP_TIME: Final = 20.0
 
 FOREBAY: Final = (sys.executable, "-c", "from forebay.cli.main import main; main()")
