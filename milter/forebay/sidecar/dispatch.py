@@ -54,15 +54,20 @@ class Dispatch:
         if self.is_held or now < self._broken_until or len(self._roster.workers) >= self._most:
             return
         held = {each.message.identity for worker in self._roster.workers.values() for each in worker.holdings}
+        there = set()
         for path in sorted(self._adapter.paths()):
             if len(self._roster.workers) >= self._most:
                 return
             message = self._adapter.message(path)
+            if message:
+                there.add(message.identity)
             if not message or message.identity in held or self._deferred.get(message.identity, (0.0, 0.0))[0] > now:
                 continue
             self._start(Holding(message, Confidence.CERTAIN, "launched"))
             if time.monotonic() < self._broken_until:
                 return
+        for identity in self._deferred.keys() - there:  # somebody else took it away
+            del self._deferred[identity]
 
     def finished(self, worker: Worker, verdict: Verdict) -> None:
         """A process has ended: what it did not finish, and was not struck for, waits."""
