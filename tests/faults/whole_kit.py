@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from forebay.quickstart.private_postfix import PrivatePostfix
 
 DISK: Final = "96m"
+"""Small enough to be filled."""
 WORKERS: Final = 3
 _PATIENCE: Final = 60.0
 _FOREBAY: Final = (sys.executable, "-c", "from forebay.cli.main import main; main()")
@@ -207,8 +208,8 @@ class Whole:
 
 
 @contextmanager
-def whole(patch: pytest.MonkeyPatch) -> Iterator[Whole]:
-    """Run it until the end of the block."""
+def whole(patch: pytest.MonkeyPatch, disk: str = DISK) -> Iterator[Whole]:
+    """Run it until the end of the block; `disk` is the size of all that it writes to, in memory."""
     with ExitStack() as stack:
         folder = stack.enter_context(postfixes.private_folder())
         server = stack.enter_context(postgres())
@@ -217,7 +218,7 @@ def whole(patch: pytest.MonkeyPatch) -> Iterator[Whole]:
         store.close()
         (folder / "disk").mkdir()
         subprocess.run(
-            ("mount", "-t", "tmpfs", "-o", f"size={DISK},mode=0755", "tmpfs", str(folder / "disk")), check=True
+            ("mount", "-t", "tmpfs", "-o", f"size={disk},mode=0755", "tmpfs", str(folder / "disk")), check=True
         )
         stack.callback(subprocess.run, ("umount", "--lazy", str(folder / "disk")), check=True)
         (folder / "disk/host").mkdir()
