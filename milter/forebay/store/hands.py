@@ -144,7 +144,7 @@ class Hands:
 
     def _find(self, entry_id: str, queues: Glance) -> Held | str:
         """The message of an entry in the hold queue, as this host knows it; else why there is none."""
-        known = self._ledger.held().get(entry_id)
+        known = self._ledger.known(entry_id)
         if known:
             there = queues.listed(known.mta).get(known.queued.queue_id)
             if there is None or not is_same(known.queued, there):

@@ -23,6 +23,7 @@ _SCHEMA: Final = (
     "sender TEXT NOT NULL, arrival INTEGER NOT NULL, size INTEGER NOT NULL, identity TEXT NOT NULL, "
     "intent TEXT NOT NULL DEFAULT '')"
 )
+_SELECT: Final = "SELECT entry, mta, intent, queue_id, sender, arrival, size, identity FROM hold"
 
 
 class Held(NamedTuple):
@@ -62,11 +63,16 @@ class Ledger:
             db.execute("DELETE FROM hold WHERE entry = ?", (entry,))
 
     def held(self) -> dict[str, Held]:
-        """What was seen, by entry."""
-        query = "SELECT entry, mta, intent, queue_id, sender, arrival, size, identity FROM hold"
+        """What was seen, by entry: all of it."""
         with self._transaction() as db:
-            rows = db.execute(query).fetchall()
+            rows = db.execute(_SELECT).fetchall()
         return {entry: Held(mta, Queued(HOLD, *rest), intent) for entry, mta, intent, *rest in rows}
+
+    def known(self, entry: str) -> Held | None:
+        """What was seen of one entry."""
+        with self._transaction() as db:
+            row = db.execute(f"{_SELECT} WHERE entry = ?", (entry,)).fetchone()
+        return Held(row[1], Queued(HOLD, *row[3:]), row[2]) if row else None
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
