@@ -34,6 +34,7 @@ def shell(tmp_path: Path) -> Callable[[str], str]:
     environment = {
         "HOME": str(tmp_path),
         "LANG": "C.UTF-8",
+        "MYPY_CACHE_DIR": str(tmp_path.parent / "mypy"),  # what it knows of forebay serves all of them
         "PATH": f"{python.parent}:{os.environ['PATH']}",
         "PIP_CACHE_DIR": os.environ.get("PIP_CACHE_DIR", str(Path("~/.cache/pip").expanduser())),
         "PIP_DISABLE_PIP_VERSION_CHECK": "1",
