@@ -8,6 +8,7 @@ requests.
 from __future__ import annotations
 
 import sqlite3
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -22,29 +23,29 @@ NAME: Final = "journal.db"
 _VERSION: Final = 1
 _WAIT_MS: Final = 300
 _SCHEMA: Final = """
-CREATE TABLE message (
+CREATE TABLE IF NOT EXISTS message (
     identity BLOB PRIMARY KEY, path TEXT NOT NULL, state TEXT NOT NULL, strikes INTEGER NOT NULL DEFAULT 0,
     losses INTEGER NOT NULL DEFAULT 0, exact BLOB, shape BLOB, at REAL NOT NULL);
-CREATE TABLE fingerprint (
+CREATE TABLE IF NOT EXISTS fingerprint (
     digest BLOB PRIMARY KEY, kind TEXT NOT NULL, strikes INTEGER NOT NULL DEFAULT 0, convicted REAL NOT NULL DEFAULT 0,
     cause TEXT NOT NULL DEFAULT '', at REAL NOT NULL);
-CREATE TABLE strike (
+CREATE TABLE IF NOT EXISTS strike (
     id INTEGER PRIMARY KEY, identity BLOB NOT NULL, cause TEXT NOT NULL, confidence TEXT NOT NULL, at REAL NOT NULL,
     evidence TEXT NOT NULL);
-CREATE TABLE entry (
+CREATE TABLE IF NOT EXISTS entry (
     id TEXT PRIMARY KEY, identity BLOB NOT NULL, original TEXT NOT NULL, source TEXT NOT NULL, aside TEXT NOT NULL,
     state TEXT NOT NULL,
     cause TEXT NOT NULL, confidence TEXT NOT NULL, size INTEGER NOT NULL, at REAL NOT NULL, evidence TEXT NOT NULL,
     exact BLOB, shape BLOB);
-CREATE INDEX entry_state ON entry (state);
-CREATE TABLE withheld (
+CREATE INDEX IF NOT EXISTS entry_state ON entry (state);
+CREATE TABLE IF NOT EXISTS withheld (
     identity BLOB PRIMARY KEY, original TEXT NOT NULL, kept TEXT NOT NULL, state TEXT NOT NULL, reason TEXT NOT NULL,
     at REAL NOT NULL);
-CREATE TABLE pass (identity BLOB PRIMARY KEY, entry TEXT NOT NULL, at REAL NOT NULL);
-CREATE TABLE request (
+CREATE TABLE IF NOT EXISTS pass (identity BLOB PRIMARY KEY, entry TEXT NOT NULL, at REAL NOT NULL);
+CREATE TABLE IF NOT EXISTS request (
     id INTEGER PRIMARY KEY, kind TEXT NOT NULL, entry TEXT NOT NULL, person TEXT NOT NULL, at REAL NOT NULL,
     outcome TEXT NOT NULL DEFAULT '');
-CREATE TABLE setting (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS setting (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 """
 
 
@@ -239,9 +240,9 @@ class Journal:
         files.check_own_directory(self._path.parent)
         is_new = not self._path.exists()
         connection = sqlite3.connect(self._path, timeout=_WAIT_MS / 1000, isolation_level=None)
-        connection.execute("PRAGMA journal_mode = WAL")
+        _write_ahead(connection)
         connection.execute("PRAGMA synchronous = FULL")
-        if not connection.execute("PRAGMA user_version").fetchone()[0]:
+        if not connection.execute("PRAGMA user_version").fetchone()[0]:  # who else finds it empty may be faster
             connection.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {_VERSION}; COMMIT;")
         if is_new:
             self._path.chmod(0o600)
@@ -249,3 +250,17 @@ class Journal:
         self._file = (status.st_dev, status.st_ino)
         self._connection = connection
         return connection
+
+
+def _write_ahead(connection: sqlite3.Connection) -> None:
+    """Turn the log on that lets others read meanwhile: for this alone SQLite does not wait until others have done so."""
+    until = time.monotonic() + _WAIT_MS / 1000
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError:
+            if time.monotonic() >= until:
+                raise
+            time.sleep(0.01)
+        else:
+            return
