@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 NAME: Final = "journal.db"
 _VERSION: Final = 1
 _WAIT_MS: Final = 300
+# "If not exists": of two who find the file empty one is faster.
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS message (
     identity BLOB PRIMARY KEY, path TEXT NOT NULL, state TEXT NOT NULL, strikes INTEGER NOT NULL DEFAULT 0,
@@ -242,7 +243,7 @@ class Journal:
         connection = sqlite3.connect(self._path, timeout=_WAIT_MS / 1000, isolation_level=None)
         _write_ahead(connection)
         connection.execute("PRAGMA synchronous = FULL")
-        if not connection.execute("PRAGMA user_version").fetchone()[0]:  # who else finds it empty may be faster
+        if not connection.execute("PRAGMA user_version").fetchone()[0]:
             connection.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {_VERSION}; COMMIT;")
         if is_new:
             self._path.chmod(0o600)
@@ -258,8 +259,9 @@ def _write_ahead(connection: sqlite3.Connection) -> None:
     while True:
         try:
             connection.execute("PRAGMA journal_mode = WAL")
-        except sqlite3.OperationalError:
-            if time.monotonic() >= until:
+        except sqlite3.OperationalError as error:
+            is_busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY  # the low byte: what kind of error it is
+            if not is_busy or time.monotonic() >= until:
                 raise
             time.sleep(0.01)
         else:

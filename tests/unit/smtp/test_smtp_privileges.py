@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from forebay.errors import RightsError
 from forebay.smtp.template import become
 
 if TYPE_CHECKING:
@@ -87,11 +86,3 @@ def test_there_is_no_way_back() -> None:
         return "no way back"
 
     assert child(body) == "no way back"
-
-
-@pytest.mark.usefixtures("before")
-def test_an_unknown_user_is_no_reason_to_stay_root() -> None:
-    """A name that nobody has is a mistake that is told, and the process has not become another."""
-    with pytest.raises(RightsError, match=r"milter\.user: there is no user 'no-such-user'"):
-        become("no-such-user")
-    assert read(STATUS.read_text())["Uid"] == "0 0 0 0"

@@ -7,6 +7,7 @@ followed only so often.
 
 from __future__ import annotations
 
+import os
 import re
 from typing import TYPE_CHECKING, Final
 
@@ -68,7 +69,10 @@ def read(file: BinaryIO) -> Reading:
 def _records(file: BinaryIO, most: int) -> Iterator[tuple[bytes, bytes]]:
     """The records in the order in which they count, until the last, or one that cannot be."""
     pointers = taken = 0
-    for _ in range(_MOST_RECORDS):
+    size = file.seek(0, os.SEEK_END)
+    file.seek(0)
+    # A record takes two bytes at least: whoever has met more than fit into the file goes round in it.
+    for _ in range(min(_MOST_RECORDS, size // 2)):
         kind, value = _record(file)
         taken += len(value)
         if not kind or kind == b"E" or taken > most + _MOST_RECORD:
