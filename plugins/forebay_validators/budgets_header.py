@@ -202,3 +202,33 @@ class DkimSignatureCount(BudgetValidator):
     unit = "fields"
     tag_above: int = 10
     reject_above: int = 50
+
+
+@validator(
+    id="header-reading-effort",
+    rfc="RFC 5322 3.4",
+    group="budget",
+    action=REJECT,
+    good=[
+        b"Cc:" + b"\n A. U. Thor <a@example.org>," * 126 + b"\n b@example.org",
+        b"To: a@example.org" + b",\n Doe <d@example.org>" * 900,
+    ],
+    bad=[
+        b"To: " + b"g: a@b;," * 900,
+        b"To:" + b"\n A. U. Thor <a@b.c>," * 300 + b" b@b.c\nCc:" + b"\n A. U. Thor <a@b.c>," * 300 + b" b@b.c",
+        b"In-Reply-To:" + b'\n "<" "<" "<" "<" "<" "<"' * 400,
+    ],
+)
+class HeaderReadingEffort(BudgetValidator):
+    """Refuses a header whose addresses and message identifiers take more than 4,000 steps to read, all together.
+
+    Every parser has its price for each thing that it meets. Where many lists are just below their own limits, it is
+    paid for each: this is what keeps a flood of the worst messages cheap, for routers and for forebay. A usual mailbox
+    is three steps; elsewhere each byte that means something is one: a quotation mark, a comma, the first letter of a
+    word. That makes 1,300 usual or 450 odd mailboxes; real mail has at most 126 in a field. Nobody reads further than
+    that in one field, whatever is set here. Bytes: `To: g: a@b;,g: a@b;,...` (900 times).
+    """
+
+    measure = "effort"
+    unit = "steps to read the header so far"
+    reject_above: int = 4000

@@ -71,6 +71,7 @@ class Plan:
     body: tuple[Enabled, ...]
     enabled: tuple[Enabled, ...]
     floors: Mapping[str, int]
+    least_effort: int
     quick_path: int
     short: int
     trusts_words: bool
@@ -117,6 +118,7 @@ def make_plan(validators: Sequence[tuple[Validator, Enabled]]) -> Plan:
         body=_of_kind(validators, BodyStartValidator),
         enabled=tuple(enabled for _, enabled in validators),
         floors={measure: _floor(measure, by_measure) for measure in HEADER_MEASURES},
+        least_effort=_floor("effort", by_measure),
         short=short(by_measure),
         trusts_words=trusts_words(by_measure),
         quick_path=min(quick(b"mail from", by_measure), quick(b"rcpt to", by_measure)),

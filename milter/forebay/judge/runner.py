@@ -1,8 +1,9 @@
 """The judge: from the bytes of a message's header to a verdict.
 
 In this order: budgets of the raw bytes, lines, grammar (fast by recognition, slow by diagnosis), presence, envelope,
-validators with code of their own. Who has spent a budget that refuses the message anyway is not looked at further:
-that is what makes a flood of huge hostile headers cheap.
+validators with code of their own. Who has spent a budget of the whole header that refuses the message anyway is not
+looked at further, and who is refused for what a field holds not much further: that makes a flood of huge hostile
+headers cheap.
 """
 
 from __future__ import annotations
@@ -37,6 +38,10 @@ T = TypeVar("T")
 OURS = "forebay"
 """The name under which a failure of forebay's own scanners is reported."""
 
+ENOUGH = 4096
+"""Bytes, blanks apart, that are looked at closely in fields of a message that is refused anyway; then no more fields."""
+
+_BLANKS = b" \t\r\n"
 _SENDER, _RECIPIENT, _BODY = b"MAIL FROM", b"RCPT TO", b"body"
 
 
@@ -165,27 +170,36 @@ class Judge:
         """Read what is not recognised; `coded` are the fields with encoded-words."""
         plan_of, other = self._plan.by_name.get, self._plan.other
         plans = map(plan_of, names, repeat(other))
+        effort = read = 0
         for index, (plan, value) in enumerate(zip(plans, values, strict=False)):  # as many: strict takes time
             if plan is None:
-                if index in coded:
-                    self._look_at_encoded_words(case, index)
+                if index not in coded:
+                    continue
+                self._look_at_encoded_words(case, index)
             elif len(value) > plan.quick or not plan.recognise(value):
-                self._look_closely(case, index, plan, recognised=False)
-                if case.is_full:
-                    return
+                effort += self._look_closely(case, index, plan, recognised=False)
             elif plan.coded:
                 self._look_closely(case, index, plan, recognised=True)
             elif index in coded:
                 self._look_at_encoded_words(case, index)
+            else:
+                continue
+            if effort > self._plan.least_effort:
+                self._scan(case, case.fields[index][0], index, _effort, (effort, value))
+            read += len(value.translate(None, _BLANKS))
+            if case.is_full or (read > ENOUGH and case.is_decided):
+                return
 
-    def _look_closely(self, case: Case, index: int, plan: FieldPlan, *, recognised: bool) -> None:
-        field = case.field(index)
+    def _look_closely(self, case: Case, index: int, plan: FieldPlan, *, recognised: bool) -> int:
+        """Ask scanner and validators about a field; what effort the scanner took."""
+        field, effort = case.field(index), 0
         if plan.diagnose and not recognised:
-            self._scan(case, field.name, index, plan.diagnose, field)
+            effort = self._scan(case, field.name, index, plan.diagnose, field).effort
         if b"=?" in field.value:
             self._look_at_encoded_words(case, index)
         for validator in plan.coded:
             self._ask(case, validator, field)
+        return effort
 
     def _look_at_encoded_words(self, case: Case, index: int) -> None:
         if self._plan.trusts_words and rfc2047.recognise(case.fields[index][1]):
@@ -244,6 +258,14 @@ class Judge:
 
 def _encoded_words(field: Field) -> Diagnosis:
     return field.encoded_words.diagnosis
+
+
+def _effort(given: tuple[int, bytes]) -> Diagnosis:
+    """What the fields up to the one with this value took to read."""
+    effort, value = given
+    diagnosis = Diagnosis()
+    diagnosis.measure("effort", effort, 0, len(value))
+    return diagnosis
 
 
 def _start_of_body(given: tuple[bytes, frozenset[bytes]]) -> Diagnosis:

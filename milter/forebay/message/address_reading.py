@@ -6,15 +6,15 @@ events in `address_events` remember places, and the ends of an address, a displa
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
-from forebay.message import pattern
+from forebay.message import address_usual, pattern
 from forebay.message.address_table import State
 from forebay.message.diagnosis import Diagnosis
+from forebay.message.mailbox import MOST_MAILBOXES, Mailbox
 
-MOST_MAILBOXES: Final = 64
-"""Mailboxes kept for validators; the measure `addresses` counts them all."""
+EFFORT_OF_USUAL: Final = 3
+"""What a mailbox that is only counted takes, in bytes that mean something."""
 
 BLANKS: Final = b" \t\n"
 
@@ -42,17 +42,6 @@ _LAPSES: Final = frozenset({
 """What people's programs do write, in long lists even: counted apart from the syntax errors that only killers have."""
 
 
-@dataclass(frozen=True, slots=True)
-class Mailbox:
-    """One mailbox (RFC 5322 section 3.4): its parts as written, and the place of its addr-spec in the value."""
-
-    phrase: bytes
-    local_part: bytes
-    domain: bytes
-    start: int
-    end: int
-
-
 class Reading:
     """The memory of one pass over one value. Places are -1 while nothing was met there."""
 
@@ -60,7 +49,7 @@ class Reading:
         "addresses", "after_bracket", "after_comment", "after_quote", "angle", "angle_comma", "angle_commas",
         "angle_depth", "at", "author", "bang", "blank", "bracket", "comma", "comment", "comment_depth",
         "comment_end", "comment_inside", "comments", "deepest", "deepest_at", "diagnosis", "domain",
-        "domain_end", "dot", "dot_run", "dots", "dots_end", "dots_longest", "eight", "empties", "encoded",
+        "domain_end", "dot", "dot_run", "dots", "dots_end", "dots_longest", "effort", "eight", "empties", "encoded",
         "errors", "first", "group", "group_depth", "joins", "lapses", "literal", "longest", "mailboxes",
         "naked", "optional", "period", "phrase", "phrase_domain", "phrase_end", "quote", "quoted", "route",
         "semis", "value", "words",
@@ -71,7 +60,7 @@ class Reading:
         self.author = author
         self.optional = optional
         self.diagnosis = Diagnosis()
-        self.errors = self.lapses = 0
+        self.errors = self.lapses = self.effort = 0
         self.mailboxes: list[Mailbox] = []
         self.encoded = b"=?" in value
         # The list: what was counted, the naked element before, the group, the comma before this element.
@@ -102,6 +91,25 @@ class Reading:
     def empty(self) -> bool:
         """Nothing was met since the last separator."""
         return not self.words and self.at < 0
+
+    @property
+    def may_skip(self) -> bool:
+        """Whether usual mailboxes need only be counted here, if an element begins: what else they do is done."""
+        return len(self.mailboxes) == MOST_MAILBOXES and self.angle < 0 and self.naked[0] < 0
+
+    def take(self, start: int, end: int) -> None:
+        """Take the usual mailboxes of `value[start:end]` in one step. Places are looked for where they are of interest."""
+        counted = address_usual.count(self.value, start, end)
+        self.addresses += counted.addresses
+        self.effort += EFFORT_OF_USUAL * counted.addresses
+        self.quoted += counted.quoted
+        self.empties = self.semis = 0
+        if counted.longest > self.longest[0]:
+            self.longest = (counted.longest, *address_usual.address_of(self.value, start, end, counted.longest))
+        known = self.diagnosis.peaks.get("phrase-words")
+        if counted.words > (known.value if known else 0):
+            place = address_usual.display_name_of(self.value, start, end, counted.words)
+            self.diagnosis.measure("phrase-words", counted.words, *place)
 
     def note(self, kind: str, start: int, end: int, text: str) -> None:
         """Note a syntax error."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
-from forebay.message import rfc2045, rfc5322_address, rfc5322_date, rfc5322_id, trace
+from forebay.message import address_usual, rfc2045, rfc5322_date, rfc5322_id, trace
 from forebay.message.field import AUTHOR
 from forebay.message.grammar import Grammar
 from forebay.message.measures import ADDRESS_NAMES
@@ -25,8 +25,8 @@ def _date(field: Field) -> Diagnosis:
     return field.date.diagnosis
 
 
-MAILBOX: Final = Grammar(rfc5322_address.recognise_mailbox, _addresses)
-ADDRESS_LIST: Final = Grammar(rfc5322_address.recognise_list, _addresses)
+MAILBOX: Final = Grammar(address_usual.recognise_mailbox, _addresses)
+ADDRESS_LIST: Final = Grammar(address_usual.recognise_list, _addresses)
 DATE_TIME: Final = Grammar(rfc5322_date.recognise, _date)
 MSG_ID: Final = Grammar(rfc5322_id.recognise_one, rfc5322_id.diagnose_one)
 MSG_IDS: Final = Grammar(rfc5322_id.recognise_many, rfc5322_id.diagnose_many)

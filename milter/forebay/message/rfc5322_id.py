@@ -74,6 +74,7 @@ def diagnose_one(field: Field) -> Diagnosis:
 
 def _read(value: bytes, malformed: str) -> MessageIds:
     diagnosis = Diagnosis()
+    diagnosis.effort = value.count(b'"') + value.count(b"(")
     masked = mask(value)
     text = masked.text
     diagnosis.measure("comments", masked.comments, 0, len(value))

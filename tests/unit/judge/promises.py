@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from forebay.judge.quick import ADDRESS_UNITS, RECOGNISED_AT_MOST
-from forebay.message.field import Field
+from forebay.message import rfc5322_address
+from forebay.message.field import AUTHOR, Field
 from forebay.message.grammars import GRAMMARS
 from forebay.message.kinds import DEFECTS, MEASURES
 from forebay.message.measures import ADDRESS_NAMES
@@ -35,6 +36,8 @@ def check_recognised(name: bytes, value: bytes) -> None:
     check(diagnosis, len(value))
     if not grammar.recognise(value):
         return
+    if name in ADDRESS_NAMES:  # what reads the usual ones is told apart from what reads them byte by byte
+        assert rfc5322_address.read(value, author=name in AUTHOR).diagnosis.peaks == diagnosis.peaks
     assert diagnosis.defects == [], diagnosis.defects
     for measure, peak in diagnosis.peaks.items():
         assert peak.value <= taken_for_granted(name, measure, value), measure

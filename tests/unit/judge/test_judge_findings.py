@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from forebay.api import ACCEPT, QUARANTINE, REJECT, TAG, Action, Diagnosis, Envelope, Finding
-from forebay.config import Config
+from forebay.config import Config, Policy
 from forebay.judge.findings import MOST_KEPT, Findings
+from forebay.judge.runner import ENOUGH
 from forebay.judge.verdict import CLEAN
 from forebay.testing import Message, Runner
 
@@ -78,6 +79,35 @@ def test_mild_findings_are_never_enough() -> None:
     """As long as something more severe may come, everybody is asked."""
     message = Message.parse(b"".join(b"X%d: \xe9\n" % number for number in range(500)) + b"From: <a@b.example")
     assert EVERYTHING.verdict(message).action is REJECT
+
+
+def test_who_is_refused_for_a_long_field_is_not_read_to_the_end() -> None:
+    """Nobody needs the other fields any more: reading them is what a flood of such messages would cost."""
+    fields = b"From: a@example.org\nTo: %s\nCc: <a@b\nBcc: (\n"
+    short, long = (EVERYTHING.verdict(Message.parse(fields % (b"(" * size))) for size in (ENOUGH // 2, ENOUGH * 2))
+    assert {finding.field for finding in short.findings if finding.action is REJECT} == {b"To", b"Cc", b"Bcc"}
+    assert {finding.field for finding in long.findings if finding.action is REJECT} == {b"To"}
+
+
+def test_who_is_not_refused_is_read_to_the_end() -> None:
+    """However much there was to read: what may be tagged or held only hides nothing behind it."""
+    addresses = b"a@example.org, " * 500 + b"b@example.org"
+    message = Message.parse(b"From: a@example.org\nTo: %s\nCc: %s\nReply-To: <a@b\n" % (addresses, addresses))
+    runner = Runner((), Config(policy=Policy(actions={"header-reading-effort": "tag"})), builtin=True)
+    assert [finding.field for finding in runner.verdict(message).findings if finding.action is REJECT] == [b"Reply-To"]
+
+
+def test_the_effort_of_reading_is_that_of_all_fields() -> None:
+    """Three lists in an odd form, none of which is too much alone."""
+    odd = b"J. D <a@example.org>, " * 190 + b"b@example.org"
+    two, three = b"From: a@example.org\nTo: %s\nCc: %s\n", b"From: a@example.org\nTo: %s\nCc: %s\nBcc: %s\n"
+    few, many = (
+        EVERYTHING.verdict(Message.parse(two % (odd, odd))),
+        EVERYTHING.verdict(Message.parse(three % ((odd,) * 3))),
+    )
+    assert few.action < REJECT
+    assert many.reason
+    assert (many.reason.id, many.reason.field) == ("header-reading-effort", b"Bcc")
 
 
 def test_the_same_defect_in_a_field_is_counted() -> None:

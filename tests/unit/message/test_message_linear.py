@@ -6,7 +6,16 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from forebay.message import body_start, rfc2045, rfc2047, rfc5322_address, rfc5322_date, rfc5322_id, trace
+from forebay.message import (
+    address_usual,
+    body_start,
+    rfc2045,
+    rfc2047,
+    rfc5322_address,
+    rfc5322_date,
+    rfc5322_id,
+    trace,
+)
 from forebay.message.field import Field
 from unit.growth import LONG, check_time, memory
 from unit.message import hostile_addresses, hostile_mime
@@ -30,7 +39,7 @@ READERS: Final[tuple[Reader, ...]] = (
     (b"List-Id", trace.recognise_list_id, trace.diagnose_list),
     (b"DKIM-Signature", trace.recognise_dkim, trace.diagnose_dkim),
 )
-ADDRESSES: Final[Reader] = (b"To", rfc5322_address.recognise_list, lambda field: rfc5322_address.scan(field.value))
+ADDRESSES: Final[Reader] = (b"To", address_usual.recognise_list, lambda field: rfc5322_address.scan(field.value))
 
 SIZES: Final = (30_000, 500_000) if LONG else (15_000,)
 """Of the smaller one of each two that are compared. The test of the whole judge has larger ones."""

@@ -66,8 +66,8 @@ def test_the_message_layer_compiles_nothing_else(path: Path) -> None:
 def test_the_oldest_python_at_hand_agrees() -> None:
     """What Debian 12's Python recognises, if this machine has it, is what this one recognises."""
     program = (
-        "from forebay.message import rfc5322_address as a, trace, rfc5321\n"
-        "print(a.recognise_list(b' a@example.org,'), a.recognise_list(b' a.@example.org'), a.recognise_list(b' a@b.example'),"
+        "from forebay.message import address_usual as u, trace, rfc5321\n"
+        "print(u.recognise_list(b' a@example.org,'), u.recognise_list(b' a.@example.org'), u.recognise_list(b' a@b.example'),"
         " trace.recognise_received(b'(;Mon,1 Nov 2000 00:00:00 +0000'), rfc5321.recognise(b'<a.@b>'))"
     )
     for python in {sys.executable, "/usr/bin/python3"}:
