@@ -220,15 +220,15 @@ class DkimSignatureCount(BudgetValidator):
     ],
 )
 class HeaderReadingEffort(BudgetValidator):
-    """Refuses a header whose addresses and message identifiers take more than 4,000 steps to read, all together.
+    """Refuses a header whose addresses and message identifiers take more than 3,000 steps to read, all together.
 
     Every parser has its price for each thing that it meets. Where many lists are just below their own limits, it is
     paid for each: this is what keeps a flood of the worst messages cheap, for routers and for forebay. A usual mailbox
     is three steps; elsewhere each byte that means something is one: a quotation mark, a comma, the first letter of a
-    word. That makes 1,300 usual or 450 odd mailboxes; real mail has at most 126 in a field. Nobody reads further than
+    word. That makes 1,000 usual or 300 odd mailboxes; real mail has at most 126 in a field. Nobody reads further than
     that in one field, whatever is set here. Bytes: `To: g: a@b;,g: a@b;,...` (900 times).
     """
 
     measure = "effort"
     unit = "steps to read the header so far"
-    reject_above: int = 4000
+    reject_above: int = 3000

@@ -17,7 +17,7 @@ __all__ = ["MOST_EFFORT", "MOST_ERRORS", "AddressList", "Mailbox", "scan"]
 MOST_ERRORS: Final = 1000
 """The scanner stops at so many syntax errors in one value: no parser is safe with it by then, and nobody reads more."""
 
-MOST_EFFORT: Final = 4000
+MOST_EFFORT: Final = 3000
 """It stops as well at so many bytes in one value that mean something: its time goes into those."""
 
 _STRETCH: Final = 1024
