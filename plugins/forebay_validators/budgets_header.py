@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+from annotated_types import Le
+
 from forebay.api import QUARANTINE, REJECT, TAG, BudgetValidator, Example, validator
 
 
@@ -225,10 +229,10 @@ class HeaderReadingEffort(BudgetValidator):
     Every parser has its price for each thing that it meets. Where many lists are just below their own limits, it is
     paid for each: this is what keeps a flood of the worst messages cheap, for routers and for forebay. A usual mailbox
     is three steps; elsewhere each byte that means something is one: a quotation mark, a comma, the first letter of a
-    word. That makes 1,000 usual or 300 odd mailboxes; real mail has at most 126 in a field. Nobody reads further than
-    that in one field, whatever is set here. Bytes: `To: g: a@b;,g: a@b;,...` (900 times).
+    word. That makes 1,000 usual or 300 odd mailboxes; real mail has at most 126 in a field. No field is read further than
+    that: who switches this off, or only tags, lets pass what nobody has read. Bytes: `To: g: a@b;,g: a@b;,...` (900 times).
     """
 
     measure = "effort"
     unit = "steps to read the header so far"
-    reject_above: int = 3000
+    reject_above: Annotated[int, Le(3000)] = 3000

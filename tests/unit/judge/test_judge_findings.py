@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from typing import Final
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from forebay.api import ACCEPT, QUARANTINE, REJECT, TAG, Action, Diagnosis, Envelope, Finding
 from forebay.config import Config, Policy
+from forebay.errors import ConfigError
 from forebay.judge.findings import MOST_KEPT, Findings
 from forebay.judge.runner import ENOUGH
 from forebay.judge.verdict import CLEAN
+from forebay.message.rfc5322_address import MOST_EFFORT
 from forebay.testing import Message, Runner
+from forebay_validators.budgets_header import HeaderReadingEffort
 
 EVERYTHING: Final = Runner((), Config(), builtin=True)
 ACTIONS: Final = st.sampled_from((ACCEPT, TAG, QUARANTINE, REJECT))
@@ -108,6 +112,15 @@ def test_the_effort_of_reading_is_that_of_all_fields() -> None:
     assert few.action < REJECT
     assert many.reason
     assert (many.reason.id, many.reason.field) == ("header-reading-effort", b"Bcc")
+
+
+def test_what_is_not_read_is_refused() -> None:
+    """A field is read as far as the budget goes at most: a larger one would let through what nobody has read."""
+    limit = HeaderReadingEffort.reject_above
+    assert limit == MOST_EFFORT
+    table = {"header-reading-effort": {"reject_above": limit + 1}}
+    with pytest.raises(ConfigError, match=r"validators\.header-reading-effort\.reject_above"):
+        Runner((), Config(validators=table), builtin=True)
 
 
 def test_the_same_defect_in_a_field_is_counted() -> None:
