@@ -48,7 +48,10 @@ def cases() -> list[Case]:
     found += [Case(f"{sessions:,} sessions", ordinary, sessions=sessions) for sessions in (8, 100, 500, 2000)]
     found += [Case(f"header of {size:,} bytes", [mail.of_size(size)]) for size in (1000, 4000, 16_000, BIG)]
     good, evil = [mail.of_size(BIG)] * 6, mail.hostile()
-    found += [Case("hostile 1 %", [*good * 16, *good[:3], evil[0]]), Case("hostile 10 %", [*good * 9, *evil])]
+    found += [
+        Case("hostile 1 %", [*good * 16, *good[:3], evil[0]]),
+        Case("hostile 10 %", [*good * 16, *good[:3], *evil]),
+    ]
     found += [Case("hostile 100 %", evil)]
     found += [Case(f"hostile 100 %, {number}", [each]) for number, each in enumerate(evil, 1)]
     return found
