@@ -119,6 +119,12 @@ def test_usual_mailboxes_are_skipped_without_a_trace(elements: list[bytes], befo
     assert told(rfc5322_address.scan(value)) == told(byte_by_byte(value))
 
 
+@pytest.mark.parametrize("author", [True, False])
+def test_an_invisible_character_in_a_usual_mailbox_is_told(author: bool) -> None:
+    """U+202E turns the name around that a person reads: a usual form hides it from nobody."""
+    assert kinds(" Jane \u202eEoD <a@b>".encode(), author=author) == ["bidi-or-zero-width"]
+
+
 def test_long_lists_are_cheap_where_they_are_usual() -> None:
     """Eight hundred colleagues are read, with one that is written in an odd way, or without; eight hundred odd ones are not."""
     colleague = b"\n Jane Doe <jane.doe@example.org>,"
