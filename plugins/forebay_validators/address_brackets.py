@@ -185,7 +185,8 @@ class DomainLiteralSpecial(DefectValidator):
 class AddressJunkAfterAngle(DefectValidator):
     """Quarantines text after the closing angle bracket, refuses it in From and Sender.
 
-    One parser takes the address before it, another what follows. Bytes: `From: <a@example.org> <b@example.net>`.
+    One parser takes the address before it, another what follows. Behind the semicolon of a group it is the same: a comma
+    has to stand there. Bytes: `From: <a@example.org> <b@example.net>`.
     """
 
     defects = ("angle-junk",)

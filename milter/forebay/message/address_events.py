@@ -145,7 +145,7 @@ def on_quote(r: Reading, at: int, state: int, following: int, kind: int) -> int:
     r.after_quote = State.QEND
     if state in _CLOSED:
         if state == State.AFTER:
-            r.note("angle-junk", at, at + 1, "text after the closing angle bracket")
+            r.note("angle-junk", at, at + 1, "text after the end of a mailbox or group")
         r.after_quote = State.JUNK
     elif state == State.ROUTE:
         r.after_quote = state

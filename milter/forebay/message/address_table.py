@@ -159,7 +159,7 @@ PURE: Final = {
     "domain-hyphen": "hyphen at the edge of a domain label",
     "domain-dots": "misplaced dot in a domain",
     "domain-literal-special": "special character in a domain literal",
-    "angle-junk": "text after the closing angle bracket",
+    "angle-junk": "text after the end of a mailbox or group",
 }
 """Events that are a defect and nothing else: event (which is the kind) and text."""
 

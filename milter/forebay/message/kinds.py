@@ -47,7 +47,7 @@ DEFECTS = MappingProxyType(
         "angle-nested": "an angle bracket inside an angle bracket",
         "angle-comma": "a comma inside angle brackets",
         "angle-empty": "empty angle brackets",
-        "angle-junk": "text after the closing angle bracket",
+        "angle-junk": "text after the closing angle bracket, or after the semicolon of a group",
         "quote-unbalanced": "a quotation mark without its twin",
         "quoted-pair-dangling": "a backslash with nothing after it",
         "backslash-outside-quotes": "a backslash outside quotes, comments and domain literals",
