@@ -1,4 +1,4 @@
-"""The transition table by which `address_scanner` reads an address list, one byte at a time.
+"""The transition table by which `rfc5322_address` reads an address list, one byte at a time.
 
 Each byte has a class; each state says, by class, which state comes next and whether something is to be done (an
 event). Reading a field is one look-up a byte, whatever the bytes are: that is why diagnosis is linear.

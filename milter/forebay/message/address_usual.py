@@ -2,7 +2,7 @@
 
 The productions of RFC 5322 section 3.4, without what is obsolete, ambiguous or rare: no comments, no groups, no routes.
 What they do not know is read by `rfc5322_address` byte by byte, which comes to the same for what they know, and takes
-ten times as long.
+twice as long.
 """
 
 from __future__ import annotations
@@ -47,6 +47,7 @@ _WORDS: Final = pattern.compile(_WORD)
 MOST_TOKENS: Final = 65_536
 """Tokens that are counted in one value."""
 
+_SPECIALS: Final = b"()<>[]:;@\\,."
 _TOKEN: Final = (
     pattern.compile(  # section 3.2.3 and 3.2.4: an atom, a quoted string, a comment or a special, and blanks
         rb"(?:[^\x00-\x20()<>\[\]:;@\\,.\"\x7f]++"
@@ -54,6 +55,8 @@ _TOKEN: Final = (
         re.DOTALL,
     )
 )
+_IS_ATOM: Final = bytes(b" a"[32 < octet != 127 and octet not in _SPECIALS] for octet in range(256))
+"""Makes an `a` of each byte of an atom, a blank of each other one."""
 
 _BIDI: Final = pattern.compile(rb"\xe2\x80[\x8b-\x8f\xaa-\xae]|\xe2\x81[\xa0-\xaf]|\xef\xbb\xbf")
 """UTF-8 of U+200B to U+200F, U+202A to U+202E, U+2060 to U+206F and U+FEFF."""
@@ -75,8 +78,12 @@ def invisible(value: bytes) -> re.Match[bytes] | None:
 
 
 def count_tokens(value: bytes) -> int:
-    """The tokens in any value."""
-    return len(_TOKEN.split(value, MOST_TOKENS)) - 1  # nothing is between them, and nothing counts them faster
+    """The tokens in any value (RFC 5322 section 3.2): atoms, specials, quoted strings, comments; `MOST_TOKENS` at most."""
+    if b'"' in value or b"(" in value:
+        return len(_TOKEN.split(value, MOST_TOKENS)) - 1  # nothing is between them, and nothing counts them faster
+    specials = len(value) - len(value.translate(None, _SPECIALS))
+    atoms = value.translate(_IS_ATOM)
+    return min(MOST_TOKENS, specials + atoms.count(b" a") + atoms.startswith(b"a"))
 
 
 def mailboxes(value: bytes) -> tuple[Mailbox, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
-from forebay.message import address_usual, rfc2045, rfc5322_date, rfc5322_id, trace
+from forebay.message import address_usual, rfc2045, rfc5322_address, rfc5322_date, rfc5322_id, trace
 from forebay.message.field import AUTHOR
 from forebay.message.grammar import Grammar
 from forebay.message.measures import ADDRESS_NAMES
@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 
 def _addresses(field: Field) -> Diagnosis:
-    return field.addresses.diagnosis
+    """What is wrong with an address list. Its mailboxes are only made for those who ask for them."""
+    usual = rfc5322_address.measure_usual(field.value, author=field.key in AUTHOR)
+    return usual or field.addresses.diagnosis
 
 
 def _date(field: Field) -> Diagnosis:

@@ -40,8 +40,9 @@ def scan(value: bytes, *, author: bool = False, optional: bool = False, smtputf8
     """
     if not value.strip(b" \t\n"):
         return _nothing(len(value), optional=optional)
-    if address_usual.recognise_mailbox(value) or (not author and address_usual.recognise_list(value)):
-        return _usual(value)
+    usual = measure_usual(value, author=author)
+    if usual:
+        return AddressList(address_usual.mailboxes(value), usual)
     reading = read(value, author=author, optional=optional, smtputf8=smtputf8)
     invisible = address_usual.invisible(value)
     if invisible:
@@ -57,12 +58,14 @@ def _nothing(size: int, *, optional: bool) -> AddressList:
     return AddressList((), diagnosis)
 
 
-def _usual(value: bytes) -> AddressList:
-    """What is read in a value that is recognised: the same as byte by byte, in a tenth of the time."""
-    reading = Reading(value, author=False)
+def measure_usual(value: bytes, *, author: bool = False) -> Diagnosis | None:
+    """How much there is in a value that is recognised: the same as is read byte by byte, in half of the time."""
+    if not (address_usual.recognise_mailbox(value) or (not author and address_usual.recognise_list(value))):
+        return None
+    reading = Reading(value, author=author)
     reading.take(0, len(value))
     _measure(reading)
-    return AddressList(address_usual.mailboxes(value), reading.diagnosis)
+    return reading.diagnosis
 
 
 def read(value: bytes, *, author: bool = False, optional: bool = False, smtputf8: bool = False) -> Reading:

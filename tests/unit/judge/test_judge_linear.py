@@ -9,8 +9,11 @@ import pytest
 
 from forebay.api import BudgetValidator
 from forebay.config import Config
+from forebay.judge import runner
 from forebay.judge.discovery import discover
+from forebay.message import rfc5322_address
 from forebay.testing.running import Runner
+from forebay_validators.budgets_header import HeaderReadingEffort
 from unit.growth import LONG, check_time, memory
 from unit.judge.hostile_headers import CONSTRUCTS
 
@@ -31,17 +34,24 @@ KEPT: Final = 100_000
 
 
 def unlimited() -> Config:
-    """Every budget raised out of the way, so that scanners and validators run to the end."""
+    """Every budget raised out of the way or switched off, so that scanners and validators run to the end."""
     budgets = [each.cls for each in discover()[0] if each.builtin and issubclass(each.cls, BudgetValidator)]
-    return Config(
-        validators={cls.spec.id: {level: OUT_OF_THE_WAY for level in LEVELS if getattr(cls, level)} for cls in budgets}
-    )
+    raised = {cls.spec.id: {level: OUT_OF_THE_WAY for level in LEVELS if getattr(cls, level)} for cls in budgets}
+    return Config(validators=raised | {HeaderReadingEffort.spec.id: {"enabled": False}})
 
 
 @pytest.fixture(scope="module")
-def unlimited_judge() -> Runner:
+def without_budgets() -> Runner:
     """All validators, under the judge of the milter; one that fails raises here."""
     return Runner((), unlimited(), builtin=True)
+
+
+@pytest.fixture
+def unlimited_judge(without_budgets: Runner, monkeypatch: pytest.MonkeyPatch) -> Runner:
+    """The same, and it reads all there is."""
+    monkeypatch.setattr(rfc5322_address, "MOST_EFFORT", OUT_OF_THE_WAY)
+    monkeypatch.setattr(runner, "ENOUGH", OUT_OF_THE_WAY)
+    return without_budgets
 
 
 @pytest.fixture(scope="module")

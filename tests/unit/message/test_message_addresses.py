@@ -119,6 +119,13 @@ def test_usual_mailboxes_are_skipped_without_a_trace(elements: list[bytes], befo
     assert told(rfc5322_address.scan(value)) == told(byte_by_byte(value))
 
 
+@given(st.one_of(st.binary(max_size=60), st.text("ab@<>)[],;:.\\ \n\t\x01\x7f", max_size=40).map(str.encode)))
+def test_tokens_are_counted_in_two_ways(value: bytes) -> None:
+    """Where nothing is quoted, counting bytes and words comes to as many as taking the tokens one by one."""
+    value = value.translate(None, b'"(')
+    assert address_usual.count_tokens(value) == address_usual.count_tokens(b'""' + value) - 1
+
+
 @pytest.mark.parametrize("author", [True, False])
 def test_an_invisible_character_in_a_usual_mailbox_is_told(author: bool) -> None:
     """U+202E turns the name around that a person reads: a usual form hides it from nobody."""
