@@ -6,12 +6,15 @@ events in `address_events` remember places, and the ends of an address, a displa
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 
 from forebay.message import address_usual, pattern
 from forebay.message.address_table import State
 from forebay.message.diagnosis import Diagnosis
-from forebay.message.mailbox import MOST_MAILBOXES, Mailbox
+
+MOST_MAILBOXES: Final = 64
+"""Mailboxes kept for validators; the measure `addresses` counts them all."""
 
 EFFORT_OF_USUAL: Final = 3
 """What a mailbox that is only counted takes, in bytes that mean something."""
@@ -40,6 +43,17 @@ _LAPSES: Final = frozenset({
     "route-bang-or-percent", "semicolon-separator",
 })  # fmt: skip
 """What people's programs do write, in long lists even: counted apart from the syntax errors that only killers have."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mailbox:
+    """One mailbox (RFC 5322 section 3.4): its parts as written, and the place of its addr-spec in the value."""
+
+    phrase: bytes
+    local_part: bytes
+    domain: bytes
+    start: int
+    end: int
 
 
 class Reading:

@@ -9,11 +9,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from itertools import islice
 from typing import Final
 
 from forebay.message import pattern
-from forebay.message.mailbox import MOST_MAILBOXES, Mailbox
 
 _FWS: Final = rb"(?:[ \t]++(?:\n[ \t]++)?+|\n[ \t]++)?+"  # section 3.2.2, folds as LF
 _ATOM: Final = rb"[A-Za-z0-9!#$%&'*+/=?^_`{|}~\x80-\xff-]++"  # section 3.2.3, in a display name
@@ -55,7 +53,8 @@ _TOKEN: Final = (
         re.DOTALL,
     )
 )
-_IS_ATOM: Final = bytes(b" a"[32 < octet != 127 and octet not in _SPECIALS] for octet in range(256))
+_BETWEEN: Final = bytes(range(33)) + b"\x7f" + _SPECIALS
+_IS_ATOM: Final = bytes(ord(" ") if octet in _BETWEEN else ord("a") for octet in range(256))
 """Makes an `a` of each byte of an atom, a blank of each other one."""
 
 _BIDI: Final = pattern.compile(rb"\xe2\x80[\x8b-\x8f\xaa-\xae]|\xe2\x81[\xa0-\xaf]|\xef\xbb\xbf")
@@ -84,18 +83,6 @@ def count_tokens(value: bytes) -> int:
     specials = len(value) - len(value.translate(None, _SPECIALS))
     atoms = value.translate(_IS_ATOM)
     return min(MOST_TOKENS, specials + atoms.count(b" a") + atoms.startswith(b"a"))
-
-
-def mailboxes(value: bytes) -> tuple[Mailbox, ...]:
-    """The first mailboxes (at most 64) of a value that is recognised."""
-    parts = islice(_PARTS.finditer(value), MOST_MAILBOXES)
-    return tuple(_mailbox(value, *each.span(1), *each.span(2)) for each in parts)
-
-
-def _mailbox(value: bytes, phrase: int, less: int, start: int, end: int) -> Mailbox:
-    """A mailbox by the places of its parts; `less` is behind the `<`, and -1 where there is none."""
-    local_part, _, domain = value[start:end].partition(b"@")
-    return Mailbox(value[phrase : less - 1].strip(b" \t\n") if less > 0 else b"", local_part, domain, start, end)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,9 @@ from typing import Final
 
 from forebay.message import address_usual
 from forebay.message.address_events import HANDLERS
-from forebay.message.address_reading import Reading
+from forebay.message.address_reading import Mailbox, Reading
 from forebay.message.address_table import AUTOMATON, COMMA, PURE, SHIFT, State
 from forebay.message.diagnosis import Diagnosis
-from forebay.message.mailbox import Mailbox
 
 __all__ = ["MOST_EFFORT", "MOST_ERRORS", "AddressList", "Mailbox", "scan"]
 
@@ -40,9 +39,6 @@ def scan(value: bytes, *, author: bool = False, optional: bool = False, smtputf8
     """
     if not value.strip(b" \t\n"):
         return _nothing(len(value), optional=optional)
-    usual = measure_usual(value, author=author)
-    if usual:
-        return AddressList(address_usual.mailboxes(value), usual)
     reading = read(value, author=author, optional=optional, smtputf8=smtputf8)
     invisible = address_usual.invisible(value)
     if invisible:

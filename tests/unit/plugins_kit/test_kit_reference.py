@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from forebay import api
-from forebay.message.mailbox import Mailbox
+from forebay.message.address_reading import Mailbox
 from forebay.message.parameter import Parameter
 from forebay.message.rfc2045 import MimeValue
 from forebay.message.rfc2047 import EncodedWord, EncodedWords
