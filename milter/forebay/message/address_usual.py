@@ -46,8 +46,12 @@ MOST_TOKENS: Final = 65_536
 """Tokens that are counted in one value."""
 
 _SPECIALS: Final = b"()<>[]:;@\\,."
-_ONE_TOKEN: Final = pattern.compile(  # section 3.2.4 and 3.2.2: a quoted string, or a comment up to the next in it
-    rb'"(?:[^"\\]|\\.)*+"?+|\((?:[^()\\]|\\.)*+\)?+', re.DOTALL
+_TOKEN: Final = (
+    pattern.compile(  # section 3.2.3 and 3.2.4: an atom, a quoted string, a comment or a special, and blanks
+        rb"(?:[^\x00-\x20()<>\[\]:;@\\,.\"\x7f]++"
+        rb'|"(?:[^"\\]|\\.)*+"?+|\((?:[^()\\]|\\.)*+\)?+|[()<>\[\]:;@\\,.])[\x00-\x20\x7f]*+',
+        re.DOTALL,
+    )
 )
 _BETWEEN: Final = bytes(range(33)) + b"\x7f" + _SPECIALS
 _IS_ATOM: Final = bytes(ord(" ") if octet in _BETWEEN else ord("a") for octet in range(256))
@@ -75,7 +79,7 @@ def invisible(value: bytes) -> re.Match[bytes] | None:
 def count_tokens(value: bytes) -> int:
     """The tokens in any value (RFC 5322 section 3.2): atoms, specials, quoted strings, comments; `MOST_TOKENS` at most."""
     if b'"' in value or b"(" in value:
-        value = _ONE_TOKEN.sub(b",", value)
+        return len(_TOKEN.split(value, MOST_TOKENS)) - 1  # nothing is between them, and nothing counts them faster
     specials = len(value) - len(value.translate(None, _SPECIALS))
     atoms = value.translate(_IS_ATOM)
     return min(MOST_TOKENS, specials + atoms.count(b" a") + atoms.startswith(b"a"))
