@@ -50,7 +50,7 @@ def cases() -> list[Case]:
     good, evil = [mail.of_size(BIG)] * 6, mail.hostile()
     found += [
         Case("hostile 1 %", [*good * 16, *good[:3], evil[0]]),
-        Case("hostile 10 %", [*good * 16, *good[:3], *evil]),
+        Case("hostile 10 %", [*good * 22, *good[:3], *evil]),
     ]
     found += [Case("hostile 100 %", evil)]
     found += [Case(f"hostile 100 %, {number}", [each]) for number, each in enumerate(evil, 1)]

@@ -167,45 +167,46 @@ class Judge:
                 return
 
     def _look_at_fields(self, case: Case, names: list[bytes], values: list[bytes], coded: frozenset[int]) -> None:
-        """Read what is not recognised; `coded` are the fields with encoded-words."""
+        """Read what is not recognised; `coded` are the fields with encoded-words. Ends where nobody need read on."""
         plan_of, other = self._plan.by_name.get, self._plan.other
         plans = map(plan_of, names, repeat(other))
-        effort = read = 0
+        effort = looked_at = 0
         for index, (plan, value) in enumerate(zip(plans, values, strict=False)):  # as many: strict takes time
             if plan is None:
                 if index not in coded:
                     continue
-                self._look_at_encoded_words(case, index)
+                effort += self._look_at_encoded_words(case, index)
             elif len(value) > plan.quick or not plan.recognise(value):
                 effort += self._look_closely(case, index, plan, recognised=False)
             elif plan.coded:
-                self._look_closely(case, index, plan, recognised=True)
+                effort += self._look_closely(case, index, plan, recognised=True)
             elif index in coded:
-                self._look_at_encoded_words(case, index)
+                effort += self._look_at_encoded_words(case, index)
             else:
                 continue
             if effort > self._plan.least_effort:
-                self._scan(case, case.fields[index][0], index, _effort, (effort, value))
-            read += len(value.translate(None, _BLANKS))
-            if case.is_full or (read > ENOUGH and case.is_decided):
+                case.report(_spent(effort, len(value)), case.fields[index][0], index)
+            looked_at += len(value.translate(None, _BLANKS))
+            if case.is_full or (looked_at > ENOUGH and case.is_decided):
                 return
 
     def _look_closely(self, case: Case, index: int, plan: FieldPlan, *, recognised: bool) -> int:
-        """Ask scanner and validators about a field; what effort the scanner took."""
+        """Ask scanners and validators about a field; what effort the scanners took."""
         field, effort = case.field(index), 0
         if plan.diagnose and not recognised:
             effort = self._scan(case, field.name, index, plan.diagnose, field).effort
         if b"=?" in field.value:
-            self._look_at_encoded_words(case, index)
+            effort += self._look_at_encoded_words(case, index)
         for validator in plan.coded:
             self._ask(case, validator, field)
         return effort
 
-    def _look_at_encoded_words(self, case: Case, index: int) -> None:
+    def _look_at_encoded_words(self, case: Case, index: int) -> int:
+        """Read those of a field; what effort that took."""
         if self._plan.trusts_words and rfc2047.recognise(case.fields[index][1]):
-            return
+            return 0
         field = case.field(index)
-        self._scan(case, field.name, index, _encoded_words, field)
+        return self._scan(case, field.name, index, _encoded_words, field).effort
 
     def _look_at_paths(self, case: Case) -> None:
         self._look_at_path(case, _SENDER, case.envelope.sender)
@@ -260,11 +261,10 @@ def _encoded_words(field: Field) -> Diagnosis:
     return field.encoded_words.diagnosis
 
 
-def _effort(given: tuple[int, bytes]) -> Diagnosis:
-    """What the fields up to the one with this value took to read."""
-    effort, value = given
+def _spent(effort: int, size: int) -> Diagnosis:
+    """What the fields up to this one, with a value of `size` bytes, took to read."""
     diagnosis = Diagnosis()
-    diagnosis.measure("effort", effort, 0, len(value))
+    diagnosis.measure("effort", effort, 0, size)
     return diagnosis
 
 

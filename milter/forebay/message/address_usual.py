@@ -7,11 +7,13 @@ twice as long.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from forebay.message import pattern
+
+if TYPE_CHECKING:
+    import re
 
 _FWS: Final = rb"(?:[ \t]++(?:\n[ \t]++)?+|\n[ \t]++)?+"  # section 3.2.2, folds as LF
 _ATOM: Final = rb"[A-Za-z0-9!#$%&'*+/=?^_`{|}~\x80-\xff-]++"  # section 3.2.3, in a display name
@@ -38,24 +40,10 @@ _LIST: Final = pattern.compile(_FWS + _MAILBOX + rb"(?:" + _FWS + rb"," + _FWS +
 _FIRST: Final = pattern.compile(_FWS + _MAILBOX + _FWS + rb",")
 _RUN: Final = pattern.compile(rb"(?:" + _FWS + _MAILBOX + _FWS + rb",){1,500}+")
 
-# Within a value that is known: the display name of each mailbox with its "<", if any, and the addr-spec.
-_PARTS: Final = pattern.compile(rb"(" + _DISPLAY_NAME + rb"<)?+(" + _ADDR_SPEC + rb")")
+# Within a value that is known: the display name of each mailbox with its "<", if any, and the addr-spec. With all that
+# is around them, so that one match begins where the last has ended: between two, every blank would be tried.
+_PARTS: Final = pattern.compile(_FWS + rb"(" + _DISPLAY_NAME + rb"<)?+(" + _ADDR_SPEC + rb")>?+" + _FWS + rb",?+")
 _WORDS: Final = pattern.compile(_WORD)
-
-MOST_TOKENS: Final = 65_536
-"""Tokens that are counted in one value."""
-
-_SPECIALS: Final = b"()<>[]:;@\\,."
-_TOKEN: Final = (
-    pattern.compile(  # section 3.2.3 and 3.2.4: an atom, a quoted string, a comment or a special, and blanks
-        rb"(?:[^\x00-\x20()<>\[\]:;@\\,.\"\x7f]++"
-        rb'|"(?:[^"\\]|\\.)*+"?+|\((?:[^()\\]|\\.)*+\)?+|[()<>\[\]:;@\\,.])[\x00-\x20\x7f]*+',
-        re.DOTALL,
-    )
-)
-_BETWEEN: Final = bytes(range(33)) + b"\x7f" + _SPECIALS
-_IS_ATOM: Final = bytes(ord(" ") if octet in _BETWEEN else ord("a") for octet in range(256))
-"""Makes an `a` of each byte of an atom, a blank of each other one."""
 
 _BIDI: Final = pattern.compile(rb"\xe2\x80[\x8b-\x8f\xaa-\xae]|\xe2\x81[\xa0-\xaf]|\xef\xbb\xbf")
 """UTF-8 of U+200B to U+200F, U+202A to U+202E, U+2060 to U+206F and U+FEFF."""
@@ -74,15 +62,6 @@ def recognise_list(value: bytes) -> bool:
 def invisible(value: bytes) -> re.Match[bytes] | None:
     """Where a character is invisible, or turns the direction of writing: the reader notes it."""
     return None if value.isascii() else _BIDI.search(value)
-
-
-def count_tokens(value: bytes) -> int:
-    """The tokens in any value (RFC 5322 section 3.2): atoms, specials, quoted strings, comments; `MOST_TOKENS` at most."""
-    if b'"' in value or b"(" in value:
-        return len(_TOKEN.split(value, MOST_TOKENS)) - 1  # nothing is between them, and nothing counts them faster
-    specials = len(value) - len(value.translate(None, _SPECIALS))
-    atoms = value.translate(_IS_ATOM)
-    return min(MOST_TOKENS, specials + atoms.count(b" a") + atoms.startswith(b"a"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,8 +43,9 @@ class Diagnosis:
 
     `defects` holds the first `MOST_KEPT`, in the order of the bytes, the first of a kind always among them; `counts`
     tells how many of each kind there were; `peaks` has the largest value of each measure that is not 0. `effort` is
-    how many steps it took to read addresses or message identifiers, the same on every machine: three for a usual
-    mailbox, one for any other byte that means something.
+    how many steps it took to read, the same on every machine: one for a byte that means something in an address list, a
+    quotation mark or a parenthesis elsewhere; two for a message identifier, three for a usual mailbox, four for an
+    encoded-word.
     """
 
     __slots__ = ("counts", "defects", "effort", "peaks")

@@ -144,7 +144,7 @@ MEASURES = MappingProxyType(
         "received-fields": "Received fields",
         "dkim-fields": "DKIM-Signature fields",
         # Of the fields up to one of them (message/diagnosis.py).
-        "effort": "steps to read addresses and message identifiers: a usual mailbox is three, a byte that means something one",
+        "effort": "steps to read them, as `Diagnosis` counts",
         # Of any field (message/measures.py, lines.py).
         "field-bytes": "bytes of a field's value",
         "author-field-bytes": "bytes of From, Sender or Reply-To",

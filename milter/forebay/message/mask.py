@@ -31,6 +31,7 @@ class Masked:
 
     `comments` counts them, `depth` is that of the deepest, from 1 (`(a(b))` has 2), and begins at `deepest`.
     `open_quote` and `open_comment` are where one begins that does not end, else -1: it takes the rest of the value.
+    `effort` counts quotation marks and parentheses: see `Diagnosis`.
     """
 
     text: bytes
@@ -39,6 +40,7 @@ class Masked:
     deepest: int = 0
     open_quote: int = -1
     open_comment: int = -1
+    effort: int = 0
 
 
 def mask(value: bytes) -> Masked:  # noqa: C901, PLR0912 - one pass, a branch for each state: hot and plain
@@ -80,7 +82,8 @@ def mask(value: bytes) -> Masked:  # noqa: C901, PLR0912 - one pass, a branch fo
         masked[quote + 1 :] = bytes((QUOTED,)) * (len(masked) - quote - 1)
     if level:
         masked[comment:] = bytes((COMMENT,)) * (len(masked) - comment)
-    return Masked(bytes(masked), comments, depth, deepest, quote, comment if level else -1)
+    effort = value.count(b'"') + value.count(b"(") + value.count(b")")
+    return Masked(bytes(masked), comments, depth, deepest, quote, comment if level else -1, effort)
 
 
 def extent(value: bytes) -> tuple[int, int]:

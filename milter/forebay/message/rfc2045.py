@@ -89,6 +89,7 @@ def scan(value: bytes) -> MimeValue:
     """Read a MIME field, and say what is wrong with its comments, quotes and parameters, whichever field it is."""
     diagnosis = Diagnosis()
     masked = mask(value)
+    diagnosis.effort = masked.effort
     text, size = masked.text, len(value)
     diagnosis.measure("comments", masked.comments, 0, size)
     diagnosis.measure("comment-depth", masked.depth, masked.deepest, size)
@@ -160,6 +161,7 @@ def diagnose_mime_version(field: Field) -> Diagnosis:
     """Say what is wrong with MIME-Version: `1.0`, comments anywhere around its parts (RFC 2045 section 4)."""
     diagnosis = Diagnosis()
     masked = mask(field.value)
+    diagnosis.effort = masked.effort
     size = len(field.value)
     diagnosis.measure("comments", masked.comments, 0, size)
     diagnosis.measure("comment-depth", masked.depth, masked.deepest, size)

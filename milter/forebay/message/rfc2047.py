@@ -26,6 +26,9 @@ MOST_WORDS: Final = 16
 MOST_READ: Final = 1024
 """Encoded-words that are looked at one by one; those behind them are counted only."""
 
+EFFORT_OF_WORD: Final = 4
+"""What one takes that is looked at, in bytes that mean something to an address list: see `Diagnosis`."""
+
 LONGEST: Final = 75
 """Bytes of an encoded-word (section 2)."""
 
@@ -142,6 +145,7 @@ def scan(value: bytes) -> EncodedWords:
         opener = _OPENER.search(value, pos)
         if opener is None:
             break
+        diagnosis.effort += EFFORT_OF_WORD
         start = opener.start()
         match = _WORD.match(value, start)
         if match is None:

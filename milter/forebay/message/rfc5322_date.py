@@ -85,6 +85,7 @@ def scan(value: bytes) -> DateTime:
     start, end = extent(value)
     diagnosis.measure("date-bytes", end - start, start, end)
     masked = mask(value)
+    diagnosis.effort = masked.effort
     diagnosis.measure("date-comment-depth", masked.depth, masked.deepest, end)
     match = None
     if masked.open_comment >= 0:

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 MOST_IDS: Final = 64
 """Identifiers that are kept for validators."""
 
+EFFORT_OF_ID: Final = 2
+"""What one takes, in bytes that mean something to an address list: see `Diagnosis`."""
+
 MOST_READ: Final = 1024
 """Identifiers that are looked at one by one; those behind them are counted only."""
 
@@ -74,7 +77,6 @@ def diagnose_one(field: Field) -> Diagnosis:
 
 def _read(value: bytes, malformed: str) -> MessageIds:
     diagnosis = Diagnosis()
-    diagnosis.effort = value.count(b'"') + value.count(b"(")
     masked = mask(value)
     text = masked.text
     diagnosis.measure("comments", masked.comments, 0, len(value))
@@ -99,6 +101,7 @@ def _read(value: bytes, malformed: str) -> MessageIds:
                 diagnosis.note(malformed, start, pos, _fault(item[2]))
             if len(ids) < MOST_IDS:
                 ids.append(value[start:pos])
+    diagnosis.effort = masked.effort + EFFORT_OF_ID * number
     number += text.count(b"<", pos)
     diagnosis.measure("references", number, 0, len(value))
     return MessageIds(tuple(ids), diagnosis)

@@ -48,6 +48,7 @@ def diagnose_received(field: Field) -> Diagnosis:
     diagnosis = Diagnosis()
     value = field.value
     masked = mask(value)
+    diagnosis.effort = masked.effort
     diagnosis.measure("comments", masked.comments, 0, len(value))
     diagnosis.measure("comment-depth", masked.depth, masked.deepest, len(value))
     start = masked.text.rfind(b";") + 1
@@ -65,8 +66,9 @@ def diagnose_list(field: Field) -> Diagnosis:
     section 3.1); List-Post may say NO.
     """
     diagnosis = Diagnosis()
-    text = mask(field.value).text
-    key = field.key
+    masked = mask(field.value)
+    diagnosis.effort = masked.effort
+    text, key = masked.text, field.key
     if key == b"list-id":
         if not _LIST_ID(text):
             diagnosis.note("list-malformed", *extent(field.value), "no list identifier in angle brackets")

@@ -36,12 +36,11 @@ def of_size(size: int) -> Message:
 
 
 def hostile() -> list[Message]:
-    """What costs a parser most, in a header of the size that Postfix lets through: 60 KB in six fields, folded.
+    """What costs a parser most, in a header of the size that Postfix lets through: 60 KB in six fields or more, folded.
 
     No line and no field is too long by itself, since that alone would settle it.
     """
-    good = realistic(1)[0]
-    evil = (
+    in_addresses = (
         b'"' + b'\\"' * 399 + b" ",
         b"<" * 800,
         b"(" * 800,
@@ -50,21 +49,26 @@ def hostile() -> list[Message]:
         b"a@[1.2.3.4]," * 66,
         b"<@a:b@c>," * 88,
         b"a@b. c," * 114,
+        b"a!b@c," * 133,
         b"a b <c> d," * 80,
         b"=?utf-8?q?=40?= " * 50,
         b'"a" <a@b.example>, ' * 42,
     )
     names = (b"To", b"Cc", b"Return-Receipt-To", b"Resent-To", b"Resent-Cc", b"Errors-To")
+    elsewhere = (
+        [(b"X-Words", b"=?utf-8?q?=40?= x " * 40, 12)] * 6,
+        [(b"References", b"<a b@> " * 80, 12)] * 8,
+        [(b"Received", b'"a"' * 230, 1)] * 80,
+    )
+    return [_with(evil) for evil in (*([(name, line, 12) for name in names] for line in in_addresses), *elsewhere)]
+
+
+def _with(evil: list[tuple[bytes, bytes, int]]) -> Message:
+    """A good message with these fields in the place of its own: name, line, how many lines."""
+    good, names = realistic(1)[0], {name for name, _, _ in evil}
     others = tuple(each for each in good.fields if each[0] not in names)
-    return [
-        Message(
-            fields=(*others, *((name, b" " + b"\n ".join([line] * 12)) for name in names)),
-            sender=good.sender,
-            recipients=good.recipients,
-            body=good.body,
-        )
-        for line in evil
-    ]
+    fields = tuple((name, b" " + b"\n ".join([line] * lines)) for name, line, lines in evil)
+    return Message(fields=(*others, *fields), sender=good.sender, recipients=good.recipients, body=good.body)
 
 
 def _message(kind: Callable[[random.Random], list[tuple[str, str]]], dice: random.Random) -> Message:

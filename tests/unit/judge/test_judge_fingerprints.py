@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import pytest
 import spamassassin
 
+from bench.kit.mail import hostile
 from forebay.config import Config, Exempt, Policy
 from forebay.config_store import Fingerprints
 from forebay.judge import fingerprints
@@ -303,3 +306,14 @@ def test_a_snapshot_survives_a_restart(tmp_path: Path) -> None:
     for damaged in (b"", b"[]", b'{"fingerprints": [[1]]}', b"\xff"):
         (tmp_path / fingerprints.NAME).write_bytes(damaged)
         assert fingerprints.read(tmp_path) == fingerprints.NOTHING
+
+
+@pytest.mark.parametrize("number", range(len(hostile())))
+@pytest.mark.parametrize("fold", [b"\n\t", b"\n        "])
+def test_a_flood_has_one_fingerprint_however_it_is_folded(number: int, fold: bytes) -> None:
+    """Where reading ends is counted in steps, and without blanks: every view of a message ends at the same place."""
+    message = hostile()[number]
+    again = tuple((name, re.sub(rb"\n[ \t]+", fold, value.lstrip(b" "))) for name, value in message.fields)
+    known = digests(message)
+    assert known[1]
+    assert digests(replace(message, fields=again)) == known

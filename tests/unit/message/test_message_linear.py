@@ -94,6 +94,18 @@ def test_time_of_the_address_scanner_doubles_with_the_size(name: str) -> None:
     check_times((ADDRESSES,), OPENED[name])
 
 
+@pytest.mark.parametrize("blanks", [b" " * 700, b" " * 700 + b"\n" + b" " * 700, b" " * 300_000])
+def test_blanks_between_usual_mailboxes_are_read_once(blanks: bytes) -> None:
+    """What is skipped begins behind a comma: who looked for it at every blank would read the rest again and again."""
+
+    def make(size: int) -> bytes:
+        return (b"a@b," * 70 + (b"a@b," + blanks) * (size // len(blanks) + 1))[:size]
+
+    small, large = make(120_000), make(240_000)
+    for read_one in (rfc5322_address.read, rfc5322_address.measure_usual):
+        check_time(lambda: read_one(small + b"a@b"), lambda: read_one(large + b"a@b"), len(large))  # noqa: B023 - at once
+
+
 @pytest.mark.parametrize("name", hostile_mime.CONSTRUCTS)
 @pytest.mark.parametrize("size", HEADERS)
 def test_memory_of_mime_scanners_is_bounded_by_the_size(name: str, size: int) -> None:
